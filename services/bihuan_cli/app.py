@@ -1,0 +1,181 @@
+"""The command line, put together from its groups."""
+
+import asyncio
+import json
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from bihuan_cli.commands import data as data_commands
+from bihuan_cli.commands import demo as demo_commands
+from bihuan_cli.commands import insight, jobs, up
+from bihuan_cli.datasets.catalog import DATA_SETS
+from bihuan_cli.datasets.fetch import fetch, fetch_progress
+from bihuan_cli.stack.layout import StateFolder
+from bihuan_cli.stack.secrets import StackSecrets, load_or_create, sha256_hex
+from bihuan_scoring.app import train_model
+from bihuan_shared.errors import BihuanError
+
+_T = TypeVar("_T")
+
+app = typer.Typer(help="Bihuan: the closed loop, from the first impression to the refund.", no_args_is_help=True)
+data = typer.Typer(help="Public data sets.", no_args_is_help=True)
+model = typer.Typer(help="Response models.", no_args_is_help=True)
+ledger = typer.Typer(help="The books.", no_args_is_help=True)
+app.add_typer(data, name="data")
+app.add_typer(model, name="model")
+app.add_typer(ledger, name="ledger")
+
+State = Annotated[Path, typer.Option(help="Folder that everything is kept in.", envvar="BIHUAN_STATE_DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+SetName = Annotated[Literal["journey", "bandit", "all"], typer.Argument(help="Which set.")]
+STATE = Path(".bihuan")
+console = Console()
+
+
+def run(work: Coroutine[object, object, _T]) -> _T:
+    """Run to the end; an error of the platform is printed and ends with 1, without a trace."""
+    try:
+        return asyncio.run(work)
+    except BaseExceptionGroup as group:
+        known = group.subgroup(BihuanError)
+        if known is None:
+            raise
+        error: BaseException = known
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        _fail(error)
+    except (BihuanError, TimeoutError) as error:
+        _fail(error)
+
+
+def _fail(error: BaseException) -> NoReturn:
+    console.print(f"[red]error:[/] {error}", highlight=False)
+    raise typer.Exit(1)
+
+
+@app.command("up")
+def up_command(
+    state: State = STATE,
+    clock: Annotated[
+        Literal["system", "replay"], typer.Option(help="`replay` lets callers state the time.")
+    ] = "system",
+    port: Annotated[int | None, typer.Option(help="Port of the gateway; a free one by default.")] = None,
+) -> None:
+    """Start engines and services on this machine; Ctrl-C stops them."""
+    run(up.run_until_stopped(state, clock, port, console))
+
+
+@app.command("demo")
+def demo_command(
+    state: State = STATE,
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up afterwards.")] = False,
+) -> None:
+    """Close the loop on real data and show what came of it."""
+    run(demo_commands.demonstrate(state / "demo", state / "data", keep=keep, console=console))
+
+
+@data.command("fetch")
+def data_fetch(name: SetName = "all", state: State = STATE) -> None:
+    """Download data sets and check them."""
+    try:
+        with fetch_progress() as progress:
+            folders = [fetch(DATA_SETS[item], state / "data", progress) for item in _chosen(name)]
+    except BihuanError as error:
+        _fail(error)
+    for folder in folders:
+        console.print(folder)
+
+
+@data.command("load")
+def data_load(name: SetName = "all", state: State = STATE) -> None:
+    """Load data sets into the stack that runs; an interrupted load goes on where it was."""
+    loaders = {"journey": data_commands.load_journey, "bandit": data_commands.load_bandit}
+    for item in _chosen(name):
+        with fetch_progress() as progress:
+            folder = fetch(DATA_SETS[item], state / "data", progress)
+        run(loaders[item](state, folder))
+
+
+@model.command("train")
+def model_train(
+    state: State = STATE,
+    until: Annotated[str, typer.Option(help="Learn from what happened before this RFC 3339 instant.")] = "",
+    seed: int = 1,
+) -> None:
+    """Train a response model on logged decisions and what became of them."""
+    folder = StateFolder(state.resolve())
+    try:
+        trained = train_model(
+            os.environ.get("BIHUAN_LAKE_URL", str(folder.lake)),
+            folder.models,
+            cut_off_time_us=insight.cut_off_us(until),
+            seed=seed,
+        )
+    except BihuanError as error:
+        _fail(error)
+    console.print(f"{trained.version}: " + ", ".join(f"{k} {v:.4g}" for k, v in sorted(trained.metrics.items())))
+
+
+@model.command("publish")
+def model_publish(version: str, state: State = STATE) -> None:
+    """Make a version serve."""
+    console.print(f"{run(jobs.publish_model(state, version))} serves")
+
+
+@model.command("rollback")
+def model_rollback(from_version: str, state: State = STATE) -> None:
+    """Go back to the version that served before FROM_VERSION."""
+    console.print(f"{run(jobs.roll_back_model(state, from_version))} serves")
+
+
+@model.command("report")
+def model_report(state: State = STATE) -> None:
+    """List the registry."""
+    run(jobs.list_models(state, console))
+
+
+@ledger.command("reconcile")
+def ledger_reconcile(state: State = STATE, *, as_json: AsJson = False) -> None:
+    """Compare the books with the fold over the events; ends with 1 where they differ."""
+    if not run(insight.reconcile(state, console, as_json=as_json)):
+        raise typer.Exit(1)
+
+
+@app.command("report")
+def report_command(
+    dimensions: Annotated[str, typer.Argument(help="Comma-separated: advertiser, campaign, day, …")] = "campaign",
+    state: State = STATE,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show counts, orders and spend by dimension."""
+    run(insight.show_report(state, dimensions, console, as_json=as_json))
+
+
+@app.command("secrets")
+def secrets_command(state: State = STATE) -> None:
+    """Print a stack's credentials as an environment file; they are made where there are none."""
+    made = load_or_create(StateFolder(state).secrets)
+    for key, value in _environment(made).items():
+        typer.echo(f"{key}='{value}'")
+
+
+def _environment(made: StackSecrets) -> dict[str, str]:
+    return {
+        "BIHUAN_GATEWAY_ADMIN_KEY_SHA256": sha256_hex(made.admin_key),
+        "BIHUAN_TOKEN_KEYS": made.token_keys,
+        "BIHUAN_IDENTITY_PEPPER": made.identity_pepper,
+        "BIHUAN_GATEWAY_CALLER_SECRET": made.gateway_secret,
+        "BIHUAN_SCORING_CALLER_SECRET": made.scoring_secret,
+        "BIHUAN_CALLERS": json.dumps(json.loads(made.callers_json()), separators=(",", ":")),
+    }
+
+
+def _chosen(name: str) -> list[str]:
+    return list(DATA_SETS) if name == "all" else [name]

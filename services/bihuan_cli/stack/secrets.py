@@ -1,0 +1,59 @@
+"""Credentials of a local stack: made once, kept in the state folder, readable by its owner only."""
+
+import hashlib
+import json
+import os
+import secrets
+from base64 import b64encode, urlsafe_b64encode
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StackSecrets:
+    """Everything secret that a local stack needs."""
+
+    admin_key: str
+    gateway_secret: str
+    scoring_secret: str
+    cli_secret: str
+    token_keys: str
+    identity_pepper: str
+
+    def callers_json(self) -> str:
+        """What every gRPC server accepts: the callers' names, roles and the SHA-256 of their secrets."""
+        callers = {"gateway": self.gateway_secret, "scoring": self.scoring_secret, "cli": self.cli_secret}
+        return json.dumps(
+            [{"name": name, "role": "internal", "secret_sha256": sha256_hex(value)} for name, value in callers.items()]
+        )
+
+
+def sha256_hex(text: str) -> str:
+    """Lower-case hexadecimal SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_or_create(path: Path) -> StackSecrets:
+    """
+    Read the secrets, or make them when there are none yet.
+
+    The file is written whole and with mode 0600, so that a crash leaves either none or all of it.
+    """
+    if path.exists():
+        stored = json.loads(path.read_text())
+        return StackSecrets(**{field.name: stored[field.name] for field in fields(StackSecrets)})
+    made = StackSecrets(
+        admin_key=f"bh_dev_{secrets.token_urlsafe(24)}",
+        gateway_secret=secrets.token_urlsafe(32),
+        scoring_secret=secrets.token_urlsafe(32),
+        cli_secret=secrets.token_urlsafe(32),
+        token_keys=f"k1:{urlsafe_b64encode(secrets.token_bytes(32)).decode()}",
+        identity_pepper=b64encode(secrets.token_bytes(32)).decode(),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(asdict(made), file)
+    draft.replace(path)
+    return made

@@ -1,0 +1,124 @@
+"""How a local stack is laid out, kept secret and kept alive."""
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bihuan_cli.stack.layout import RunningStack, StateFolder
+from bihuan_cli.stack.plan import SERVICES, Engines, ProcessPlan, free_ports, plan_stack
+from bihuan_cli.stack.secrets import load_or_create, sha256_hex
+from bihuan_cli.stack.supervisor import Supervisor
+
+ENGINES = Engines(redis_url="redis://127.0.0.1:1/0", database_url=None, lake_url="/lake")
+
+
+def test_secrets_are_made_once_and_only_their_owner_may_read_them(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    made = load_or_create(path)
+    assert load_or_create(path) == made
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_two_stacks_share_no_secret(tmp_path: Path) -> None:
+    one, other = (load_or_create(tmp_path / name / "secrets.json") for name in ("one", "other"))
+    assert not {one.admin_key, one.token_keys, one.identity_pepper} & {
+        other.admin_key,
+        other.token_keys,
+        other.identity_pepper,
+    }
+
+
+def test_callers_carry_hashes_and_never_secrets(tmp_path: Path) -> None:
+    secrets = load_or_create(tmp_path / "secrets.json")
+    text = secrets.callers_json()
+    assert secrets.gateway_secret not in text
+    assert sha256_hex(secrets.gateway_secret) in text
+    assert {caller["role"] for caller in json.loads(text)} == {"internal"}
+
+
+def test_free_ports_are_distinct() -> None:
+    assert len(set(free_ports(20))) == 20
+
+
+def test_plan_gives_every_service_its_own_database_and_port(tmp_path: Path) -> None:
+    plans = _plans(tmp_path)
+    assert [plan.name for plan in plans] == list(SERVICES)
+    databases = {plan.environment[f"BIHUAN_{plan.name.upper()}_DATABASE_URL"] for plan in plans}
+    assert len(databases) == len({plan.port for plan in plans}) == len(SERVICES)
+
+
+def test_plan_keeps_foreign_settings_out(tmp_path: Path) -> None:
+    plans = _plans(tmp_path, {"BIHUAN_GATEWAY_IDENTITY_TARGET": "elsewhere:1", "PATH": "/bin"})
+    gateway = next(plan for plan in plans if plan.name == "gateway")
+    identity = next(plan for plan in plans if plan.name == "identity")
+    assert gateway.environment["BIHUAN_GATEWAY_IDENTITY_TARGET"] == f"127.0.0.1:{identity.port}"
+    assert gateway.environment["PATH"] == "/bin"
+
+
+def test_only_identity_gets_the_pepper(tmp_path: Path) -> None:
+    pepper = load_or_create(StateFolder(tmp_path).secrets).identity_pepper
+    holders = [plan.name for plan in _plans(tmp_path) if pepper in plan.environment.values()]
+    assert holders == ["identity"]
+
+
+def test_a_stack_file_counts_only_while_its_supervisor_lives(tmp_path: Path) -> None:
+    path = tmp_path / "stack.json"
+    assert RunningStack.read(path) is None
+    running = RunningStack(gateway_url="u", targets={}, clock="system", supervisor_pid=os.getpid())
+    running.write(path)
+    assert RunningStack.read(path) == running
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    replace(running, supervisor_pid=ended.pid).write(path)
+    assert RunningStack.read(path) is None
+
+
+async def test_a_process_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    changed = asyncio.Event()
+    deaths: list[tuple[str, int]] = []
+    supervisor = _supervisor(tmp_path, changed, deaths)
+    supervisor.start()
+    try:
+        first = supervisor.pids["sleeper"]
+        changed.clear()
+        os.kill(first, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            await changed.wait()
+        assert supervisor.pids["sleeper"] != first
+        assert deaths == [("sleeper", -signal.SIGKILL)]
+    finally:
+        await supervisor.stop()
+
+
+async def test_stop_ends_every_process(tmp_path: Path) -> None:
+    supervisor = _supervisor(tmp_path, asyncio.Event(), [])
+    supervisor.start()
+    pid = supervisor.pids["sleeper"]
+    await supervisor.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def _plans(root: Path, inherited: dict[str, str] | None = None) -> list[ProcessPlan]:
+    folder = StateFolder(root)
+    secrets = load_or_create(folder.secrets)
+    return plan_stack(folder, secrets, ENGINES, clock="system", inherited=inherited or {})
+
+
+def _supervisor(root: Path, changed: asyncio.Event, deaths: list[tuple[str, int]]) -> Supervisor:
+    command = (sys.executable, "-c", "import signal; signal.pause()")
+    plan = ProcessPlan("sleeper", command, dict(os.environ), port=0)
+    return Supervisor(
+        [plan],
+        log_path=lambda name: root / f"{name}.log",
+        on_change=changed.set,
+        on_death=lambda name, code: deaths.append((name, code)),
+    )
