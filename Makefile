@@ -12,7 +12,7 @@ UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help demo test check proto bench bench-loop chaos-loop eval-loop clean setup
+.PHONY: help setup demo up test check proto bench chaos-loop eval-loop clean
 
 help: ## Explain the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -31,6 +31,9 @@ setup: $(VENV)/.synced ## Create .venv with everything that is pinned in uv.lock
 demo: setup ## Close the loop on real data, every service a process of its own
 	@$(BIN)/bihuan demo
 
+up: setup ## Start everything on this machine and print where it is; Ctrl-C stops it
+	@$(BIN)/bihuan up --port 8080
+
 test: setup ## Run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
@@ -47,6 +50,15 @@ check: setup ## Run every check: format, lint, types, architecture, protos, depe
 
 proto: setup ## Generate protos/gen from protos
 	@tools/generate-protos protos/gen
+
+bench: setup ## Decisions per second and latency of the local stack, with the mix of loadtests/
+	@$(BIN)/python loadtests/bench_loop.py
+
+chaos-loop: setup ## Kill processes in the middle of the loop and compare the totals (50 kills)
+	@$(BIN)/python loadtests/chaos_loop.py --kills 50
+
+eval-loop: setup ## Send 10,000 generated requests to every route; none may answer 5xx
+	@$(BIN)/python loadtests/fuzz_http.py --requests 10000
 
 clean: ## Remove the environment, caches and local state
 	rm -rf $(VENV) .bihuan .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build .coverage*

@@ -1,0 +1,50 @@
+"""Faults and floods on a whole stack: slices of the full runs of `make chaos-loop` and `make eval-loop`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from loop_stack import Stack
+
+pytestmark = pytest.mark.timeout(300)
+LOADTESTS = Path(__file__).parents[2] / "loadtests"
+
+
+def run_script(name: str, out: Path, *options: str) -> dict[str, object]:
+    """Run a script of loadtests/ as its own process, and read the figures it wrote."""
+    command = [sys.executable, str(LOADTESTS / name), "--out", str(out), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    figures: dict[str, object] = json.loads(out.read_text())
+    return figures
+
+
+def test_killed_processes_change_no_total_and_the_books_agree(tmp_path: Path) -> None:
+    figures = run_script("chaos_loop.py", tmp_path / "chaos.json", "--kills", "5", "--visits", "240")
+    assert figures["calm"] == figures["stormy"]
+    assert figures["totals_differ"] == 0
+    assert figures["difference_nanos"] == 0
+
+
+def test_no_generated_request_is_answered_with_a_server_error(tmp_path: Path) -> None:
+    figures = run_script("fuzz_http.py", tmp_path / "fuzz.json", "--requests", "2000")
+    assert figures["server_errors"] == 0
+    assert isinstance(figures["requests"], int)
+    assert figures["requests"] >= 2_000
+
+
+@pytest.mark.xdist_group("stack")
+def test_the_load_mix_runs_without_a_failed_request(stack: Stack) -> None:
+    command = [sys.executable, "-m", "locust", "-f", str(LOADTESTS / "locustfile.py"), "--host", stack.url]
+    done = subprocess.run(
+        [*command, "--headless", "-u", "8", "-r", "8", "-t", "5s", "--only-summary"],
+        env=os.environ | {"BIHUAN_KEY": stack.secrets.admin_key},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

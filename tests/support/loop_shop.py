@@ -1,0 +1,93 @@
+"""A shop of its own for a test: one advertiser, one campaign, one placement, and a visitor."""
+
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from loop_stack import Stack
+
+CONSENT = {
+    "purposes": ["targeting", "measurement"],
+    "data_classes": ["registration", "operation", "transaction"],
+    "source": "test",
+}
+T0_S = 1_700_000_000
+
+
+class Shop:
+    """An advertiser of its own with one campaign, and a visitor of its placement."""
+
+    def __init__(self, stack: Stack, pricing: dict[str, object], **campaign: object) -> None:
+        self.name = f"shop-{uuid.uuid4().hex[:12]}"
+        self.client = stack.client()
+        self.create("advertisers", {"currency": "USD", "time_zone": "UTC"})
+        deposit = {"amount": {"currency": "USD", "micros": 1_000_000_000}}
+        self.post(f"/v1/advertisers/{self.name}/deposits", deposit, 0, headers={"idempotency-key": self.name})
+        self.create("placements", {"channel": "feed", "floor_micros": 1_000_000, "currency": "USD"})
+        self.create("campaigns", {"advertiser_id": self.name, "pricing": pricing} | campaign)
+        self.create("ad-groups", {"campaign_id": self.name, "placement_ids": [self.name]})
+        self.create(
+            "creatives",
+            {"ad_group_id": self.name, "landing_url": "https://shop.example/tea?x=1", "review": "approved"},
+        )
+
+    def create(self, collection: str, body: dict[str, object]) -> None:
+        self.post(f"/v1/{collection}", {"id": self.name, "display_name": self.name} | body, 0)
+
+    def post(self, path: str, body: object, at_s: float, headers: dict[str, str] | None = None) -> Any:
+        answer = self.client.post(path, json=body, headers=at(at_s) | (headers or {}))
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    def decide(self, at_s: float, person: str = "p", request_id: str | None = None) -> Any:
+        body = {
+            "request_id": request_id or uuid.uuid4().hex,
+            "identifiers": [{"namespace": "cookie", "value": f"{self.name}-{person}"}],
+            "placements": [{"placement_id": self.name}],
+            "consent": CONSENT,
+        }
+        return self.post("/v1/decisions", body, at_s)["placements"][0]
+
+    def follow(self, url: str, at_s: float) -> httpx.Response:
+        parts = urlsplit(url)
+        return self.client.get(parts.path, headers=at(at_s))
+
+    def order(self, at_s: float, order_id: str, micros: int, person: str = "p", **more: object) -> Any:
+        body: dict[str, object] = {
+            "type": "order",
+            "order_id": order_id,
+            "advertiser_id": self.name,
+            "order_time": rfc3339(at_s),
+            "currency": "USD",
+            "identifiers": [{"namespace": "cookie", "value": f"{self.name}-{person}"}],
+            "consent": CONSENT,
+            "items": [{"item_id": "tea", "quantity": 2, "paid_micros": micros}],
+        }
+        return self.post("/v1/orders", body | more, at_s)
+
+    def report(self) -> dict[str, Any]:
+        """The advertiser's one row, once everything so far is billed."""
+        books = self.reconcile()
+        deadline_s = time.monotonic() + 20
+        while any(position < books["head_position"] for position in self.reconcile()["consumers"].values()):
+            assert time.monotonic() < deadline_s, "the consumers do not catch up"
+        rows = self.client.get("/v1/reports", params={"dimensions": "advertiser"}).json()["rows"]
+        mine: list[dict[str, Any]] = [row for row in rows if row["dimensions"]["advertiser"] == self.name]
+        assert len(mine) == 1
+        return mine[0]
+
+    def reconcile(self) -> Any:
+        answer = self.client.get("/v1/ledger/reconciliation")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def rfc3339(at_s: float) -> str:
+    return datetime.fromtimestamp(T0_S + at_s, UTC).isoformat()
+
+
+def at(at_s: float) -> dict[str, str]:
+    return {"bihuan-time": rfc3339(at_s).replace("+00:00", "Z")}

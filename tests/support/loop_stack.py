@@ -1,0 +1,131 @@
+"""A whole stack as a test starts and reaches it: `bihuan up` as a process, with a collector for its spans."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import httpx
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+from bihuan_cli.stack.layout import RunningStack, StateFolder
+from bihuan_cli.stack.secrets import StackSecrets, load_or_create
+
+START_TIMEOUT_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span as it was exported."""
+
+    service: str
+    name: str
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+
+
+class SpanCollector(trace_service_pb2_grpc.TraceServiceServicer):
+    """An OTLP receiver that keeps what arrives."""
+
+    def __init__(self) -> None:
+        self._spans: list[Span] = []
+        self._arrived = threading.Condition()
+        self.target = ""
+
+    def Export(  # noqa: N802 - the name of the RPC
+        self, request: trace_service_pb2.ExportTraceServiceRequest, context: grpc.ServicerContext
+    ) -> trace_service_pb2.ExportTraceServiceResponse:
+        with self._arrived:
+            for resource in request.resource_spans:
+                service = _attribute(resource, "service.name")
+                for scope in resource.scope_spans:
+                    for span in scope.spans:
+                        found = Span(service, span.name, span.trace_id, span.span_id, span.parent_span_id)
+                        self._spans.append(found)
+            self._arrived.notify_all()
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+    def wait_for_trace(self, root_name: str, services: set[str], timeout_s: float = 20.0) -> list[Span]:
+        """The spans of a trace that has a span of this name and touches all of `services`."""
+        with self._arrived:
+            found = self._arrived.wait_for(lambda: self._trace(root_name, services), timeout_s)
+            assert found, f"no trace of {root_name} through {services}; have {self._seen()}"
+            return found
+
+    def _trace(self, root_name: str, services: set[str]) -> list[Span] | None:
+        for root in self._spans:
+            if root.name == root_name:
+                trace = [span for span in self._spans if span.trace_id == root.trace_id]
+                if services <= {span.service for span in trace}:
+                    return trace
+        return None
+
+    def _seen(self) -> set[tuple[str, str]]:
+        return {(span.service, span.name) for span in self._spans}
+
+
+def _attribute(resource: trace_pb2.ResourceSpans, name: str) -> str:
+    return next((item.value.string_value for item in resource.resource.attributes if item.key == name), "")
+
+
+@dataclass(slots=True)
+class Stack:
+    """A stack that runs, as a test reaches it."""
+
+    state: Path
+    process: subprocess.Popen[bytes]
+    spans: SpanCollector
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def running(self) -> RunningStack:
+        running = RunningStack.read(StateFolder(self.state).stack)
+        assert running is not None
+        return running
+
+    @property
+    def secrets(self) -> StackSecrets:
+        return load_or_create(StateFolder(self.state).secrets)
+
+    @property
+    def url(self) -> str:
+        return self.running.gateway_url
+
+    def client(self) -> httpx.Client:
+        headers = {"authorization": f"Bearer {self.secrets.admin_key}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
+
+
+def start_stack(state: Path, spans: SpanCollector, environment: dict[str, str], *options: str) -> Stack:
+    """Run `bihuan up` and return when it says that it is up."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bihuan_cli", "up", "--state", str(state), *options],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    stack = Stack(state, process, spans, environment)
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    assert process.stdout is not None
+    seen = b""
+    while b"Ctrl-C" not in seen:
+        line = process.stdout.readline()
+        seen += line
+        if not line or time.monotonic() > deadline_s:
+            process.kill()
+            process.wait()
+            logs = "\n".join(f"{log.name}: {log.read_text()[-1500:]}" for log in (state / "logs").glob("*.log"))
+            raise AssertionError(f"bihuan up did not come up: {seen.decode()}\n{logs}")
+    threading.Thread(target=process.stdout.read, daemon=True).start()
+    return stack
