@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
+# Threads of the linear algebra libraries only fight over the cores of a small machine.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .PHONY: help setup demo up test check proto bench chaos-loop eval-loop clean

@@ -68,7 +68,7 @@ async def run(kills: int, visits: int, seed: int, state: Path) -> ChaosFigures:
     """Bring up a stack on `state`, run both passes, and compare what the platform says of them."""
     started_s = time.monotonic()
     # A killed process answers late, not wrong: decisions wait rather than degrade, so both passes decide alike.
-    overrides = {"BIHUAN_GATEWAY_DECISION_TIMEOUT_S": "10", "BIHUAN_GATEWAY_REQUEST_TIMEOUT_S": "30"}
+    overrides = {"BIHUAN_GATEWAY_DECISION_TIMEOUT_MS": "10000", "BIHUAN_GATEWAY_REQUEST_TIMEOUT_S": "30"}
     async with (
         local_stack(state, clock="replay", overrides=overrides, say=lambda _: None) as stack,
         GatewayClient(stack.running.gateway_url, stack.secrets.admin_key) as client,

@@ -102,7 +102,7 @@ class Visitor(HttpUser):
     def _make_world(self) -> None:
         advertiser = {"id": ADVERTISER, "display_name": "Load shop (synthetic)", "currency": "USD", "time_zone": "UTC"}
         self._create("advertisers", advertiser)
-        deposit = {"amount": {"currency": "USD", "micros": 10_000_000_000}}
+        deposit = {"currency": "USD", "amount_micros": 10_000_000_000}
         headers = {"idempotency-key": "load-deposit"}
         self.client.post(f"/v1/advertisers/{ADVERTISER}/deposits", json=deposit, headers=headers, name="set up")
         self._create("placements", {"id": PLACEMENT, "channel": "feed", "floor_micros": 100_000, "currency": "USD"})

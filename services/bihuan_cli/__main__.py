@@ -1,6 +1,12 @@
 """Entry point of the `bihuan` command."""
 
-from bihuan_cli.app import app
+import os
+
+# Read by the linear algebra libraries when they are loaded: their threads would fight the services for the same cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from bihuan_cli.app import app  # noqa: E402
 
 
 def main() -> None:

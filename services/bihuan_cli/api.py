@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -68,7 +68,7 @@ class GatewayClient:
         return msgspec.json.decode(raw, type=answer)
 
     async def get(
-        self, path: str, answer: type[_T], *, params: Mapping[str, str] | None = None, time_us: int | None = None
+        self, path: str, answer: type[_T], *, params: Sequence[tuple[str, str]] = (), time_us: int | None = None
     ) -> _T:
         """Read a JSON answer."""
         raw = await self._call("GET", path, {}, None, time_us, params)
@@ -86,7 +86,7 @@ class GatewayClient:
         headers: Mapping[str, str],
         body: bytes | None,
         time_us: int | None,
-        params: Mapping[str, str] | None = None,
+        params: Sequence[tuple[str, str]] = (),
     ) -> bytes:
         sent = (
             self._headers | dict(headers) | ({REPLAY_TIME_KEY: format_rfc3339(time_us)} if time_us is not None else {})
@@ -107,11 +107,11 @@ class GatewayClient:
             backoff_s = min(LAST_BACKOFF_S, backoff_s * 2)
 
     async def _once(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, params: Mapping[str, str] | None
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, params: Sequence[tuple[str, str]]
     ) -> tuple[int, bytes]:
         assert self._session is not None, "used outside its context"
         async with self._session.request(
-            method, self._url + path, headers=headers, data=body, params=params, allow_redirects=False
+            method, self._url + path, headers=headers, data=body, params=list(params), allow_redirects=False
         ) as response:
             return response.status, await response.read()
 

@@ -1,0 +1,14 @@
+"""
+Scoring: how likely is a click, and an order after it; and the audience packages.
+
+Invariants:
+
+- Training, batch work and serving build features with one code (`domain.features`); a model names the feature version
+  that it was trained on, and no other version may serve it.
+- A model version is immutable: its files are hashed in its manifest, and a version that does not match its hashes is
+  never loaded. Swapping models replaces one reference; a request is scored by one model from its first row to its last.
+- A person who was erased is taken out of every audience and is never put into one again.
+
+It owns `models/` (the registry) and `audiences/` (one Roaring bitmap an audience) under the state folder, and the
+tables `audiences` and `erased_persons` of its database. One process owns a state folder at a time.
+"""

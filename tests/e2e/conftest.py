@@ -31,5 +31,3 @@ def stack(tmp_path_factory: pytest.TempPathFactory, spans: SpanCollector) -> Ite
     running = start_stack(tmp_path_factory.mktemp("stack"), spans, environment, "--clock", "replay")
     yield running
     assert running.stop() == 0
-    if running.process.stdout is not None:
-        running.process.stdout.close()

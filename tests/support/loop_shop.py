@@ -24,9 +24,9 @@ class Shop:
         self.name = f"shop-{uuid.uuid4().hex[:12]}"
         self.client = stack.client()
         self.create("advertisers", {"currency": "USD", "time_zone": "UTC"})
-        deposit = {"amount": {"currency": "USD", "micros": 1_000_000_000}}
+        deposit = {"currency": "USD", "amount_micros": 1_000_000_000}
         self.post(f"/v1/advertisers/{self.name}/deposits", deposit, 0, headers={"idempotency-key": self.name})
-        self.create("placements", {"channel": "feed", "floor_micros": 1_000_000, "currency": "USD"})
+        self.create("placements", {"channel": "feed", "floor_micros": 100_000, "currency": "USD"})
         self.create("campaigns", {"advertiser_id": self.name, "pricing": pricing} | campaign)
         self.create("ad-groups", {"campaign_id": self.name, "placement_ids": [self.name]})
         self.create(
@@ -75,7 +75,7 @@ class Shop:
         while any(position < books["head_position"] for position in self.reconcile()["consumers"].values()):
             assert time.monotonic() < deadline_s, "the consumers do not catch up"
         rows = self.client.get("/v1/reports", params={"dimensions": "advertiser"}).json()["rows"]
-        mine: list[dict[str, Any]] = [row for row in rows if row["dimensions"]["advertiser"] == self.name]
+        mine: list[dict[str, Any]] = [row for row in rows if row["advertiser"] == self.name]
         assert len(mine) == 1
         return mine[0]
 

@@ -44,7 +44,7 @@ class SpanCollector(trace_service_pb2_grpc.TraceServiceServicer):
     ) -> trace_service_pb2.ExportTraceServiceResponse:
         with self._arrived:
             for resource in request.resource_spans:
-                service = _attribute(resource, "service.name")
+                service = _attribute(resource, "service.name").removeprefix("bihuan-")
                 for scope in resource.scope_spans:
                     for span in scope.spans:
                         found = Span(service, span.name, span.trace_id, span.span_id, span.parent_span_id)
@@ -83,6 +83,7 @@ class Stack:
     process: subprocess.Popen[bytes]
     spans: SpanCollector
     environment: dict[str, str] = field(default_factory=dict)
+    clients: list[httpx.Client] = field(default_factory=list)
 
     @property
     def running(self) -> RunningStack:
@@ -100,32 +101,33 @@ class Stack:
 
     def client(self) -> httpx.Client:
         headers = {"authorization": f"Bearer {self.secrets.admin_key}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        self.clients.append(client)
+        return client
 
     def stop(self) -> int:
+        for client in self.clients:
+            client.close()
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(60)
 
 
 def start_stack(state: Path, spans: SpanCollector, environment: dict[str, str], *options: str) -> Stack:
     """Run `bihuan up` and return when it says that it is up."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bihuan_cli", "up", "--state", str(state), *options],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    stack = Stack(state, process, spans, environment)
-    deadline_s = time.monotonic() + START_TIMEOUT_S
-    assert process.stdout is not None
-    seen = b""
-    while b"Ctrl-C" not in seen:
-        line = process.stdout.readline()
-        seen += line
-        if not line or time.monotonic() > deadline_s:
+    said = state / "up.log"
+    with said.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bihuan_cli", "up", "--state", str(state), *options],
+            env=os.environ | environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    start, deadline_s = said.stat().st_size, time.monotonic() + START_TIMEOUT_S
+    while "Ctrl-C" not in said.read_text()[start:]:
+        if process.poll() is not None or time.monotonic() > deadline_s:
             process.kill()
             process.wait()
             logs = "\n".join(f"{log.name}: {log.read_text()[-1500:]}" for log in (state / "logs").glob("*.log"))
-            raise AssertionError(f"bihuan up did not come up: {seen.decode()}\n{logs}")
-    threading.Thread(target=process.stdout.read, daemon=True).start()
-    return stack
+            raise AssertionError(f"bihuan up did not come up: {said.read_text()}\n{logs}")
+        time.sleep(0.05)
+    return Stack(state, process, spans, environment)

@@ -30,7 +30,7 @@ from bihuan_shared.errors import FailedPrecondition
 NANOS_PER_UNIT = 1_000_000_000
 MICROS_PER_UNIT = 1_000_000
 # The replay asks for decisions as fast as they are given, so a request may queue for longer than a live one could wait.
-REPLAY_SETTINGS = {"BIHUAN_GATEWAY_DECISION_TIMEOUT_S": "10", "BIHUAN_GATEWAY_REQUEST_TIMEOUT_S": "30"}
+REPLAY_SETTINGS = {"BIHUAN_GATEWAY_DECISION_TIMEOUT_MS": "10000", "BIHUAN_GATEWAY_REQUEST_TIMEOUT_S": "30"}
 
 
 async def demonstrate(root: Path, cache: Path, *, keep: bool, console: Console) -> None:
@@ -89,7 +89,7 @@ def _figures(
 
 def _print(run: DemoRun, rows: list[ReportRow], books: Reconciliation, console: Console) -> None:
     console.print(_funnel(run, rows))
-    console.print(_roi([row for row in rows if row.dimensions["advertiser"].startswith("journey-")]))
+    console.print(_roi([row for row in rows if row.advertiser.startswith("journey-")]))
     console.print(_books(books))
     console.print(
         f"held-out AUC of the served click probability: [bold]{run.auc:.3f}[/] over {run.pairs} later sends "
@@ -118,10 +118,10 @@ def _money(totals: Totals) -> str:
 
 def _roi(rows: list[ReportRow]) -> Table:
     table = Table("campaign", "pricing", "impressions", "clicks", "orders", "order value", "spend", "ROI", title="ROI")
-    for row in sorted(rows, key=lambda row: (row.dimensions["pricing_model"], row.dimensions["campaign"])):
+    for row in sorted(rows, key=lambda row: (row.pricing_model, row.campaign)):
         table.add_row(
-            row.dimensions["campaign"],
-            row.dimensions["pricing_model"],
+            row.campaign,
+            row.pricing_model,
             f"{row.impressions:,}",
             f"{row.clicks:,}",
             f"{row.orders:,}",

@@ -48,5 +48,5 @@ async def show_report(state: Path, dimensions: str, console: Console, *, as_json
     table = Table(*names, "currency", *figures, "ROI")
     for row in rows:
         values = (f"{getattr(row, figure):,}" for figure in figures)
-        table.add_row(*(row.dimensions[name] for name in names), row.currency, *values, row.roi or "")
+        table.add_row(*(str(getattr(row, name)) for name in names), row.currency, *values, row.roi or "")
     console.print(table)

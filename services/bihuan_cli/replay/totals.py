@@ -11,9 +11,8 @@ PAGE_SIZE = "1000"
 
 
 class ReportRow(msgspec.Struct):
-    """One row of `GET /v1/reports`."""
+    """One row of `GET /v1/reports`; a dimension that was not asked for is empty."""
 
-    dimensions: dict[str, str]
     currency: str
     impressions: int
     clicks: int
@@ -23,6 +22,13 @@ class ReportRow(msgspec.Struct):
     spend_nanos: int
     overrun_nanos: int
     roi: str | None = None
+    advertiser: str = ""
+    campaign: str = ""
+    creative: str = ""
+    placement: str = ""
+    pricing_model: str = ""
+    day: str = ""
+    hour: str = ""
 
 
 class ReportAnswer(msgspec.Struct):
@@ -86,25 +92,29 @@ class Totals:
 async def report(client: GatewayClient, *dimensions: str) -> list[ReportRow]:
     """Every row of a report by the dimensions given."""
     rows: list[ReportRow] = []
-    params = {"dimensions": ",".join(dimensions), "page_size": PAGE_SIZE}
+    params = [*(("dimensions", name) for name in dimensions), ("page_size", PAGE_SIZE)]
+    token = ""
     while True:
-        answer = await client.get("/v1/reports", ReportAnswer, params=params)
+        page = [*params, ("page_token", token)] if token else params
+        answer = await client.get("/v1/reports", ReportAnswer, params=page)
         rows.extend(answer.rows)
         if not answer.next_page_token:
             return rows
-        params["page_token"] = answer.next_page_token
+        token = answer.next_page_token
 
 
 async def count_entries(client: GatewayClient, advertiser_id: str, kind: str) -> int:
     """How many ledger entries of a kind touch an advertiser."""
     count = 0
-    params = {"advertiser_id": advertiser_id, "page_size": PAGE_SIZE}
+    params = [("advertiser_id", advertiser_id), ("page_size", PAGE_SIZE)]
+    token = ""
     while True:
-        answer = await client.get("/v1/ledger/entries", EntriesAnswer, params=params)
+        page = [*params, ("page_token", token)] if token else params
+        answer = await client.get("/v1/ledger/entries", EntriesAnswer, params=page)
         count += sum(entry.kind == kind for entry in answer.entries)
         if not answer.next_page_token:
             return count
-        params["page_token"] = answer.next_page_token
+        token = answer.next_page_token
 
 
 async def reconciliation(client: GatewayClient) -> Reconciliation:
@@ -114,7 +124,7 @@ async def reconciliation(client: GatewayClient) -> Reconciliation:
 
 def add_up(rows: list[ReportRow], *, advertiser_prefix: str) -> Totals:
     """Sum the rows of advertisers whose id starts with a prefix."""
-    chosen = [row for row in rows if row.dimensions["advertiser"].startswith(advertiser_prefix)]
+    chosen = [row for row in rows if row.advertiser.startswith(advertiser_prefix)]
     return Totals(
         impressions=sum(row.impressions for row in chosen),
         clicks=sum(row.clicks for row in chosen),

@@ -45,7 +45,7 @@ class World:
         )
         await self.client.post(
             f"/v1/advertisers/{name}/deposits",
-            {"amount": {"currency": CURRENCY, "micros": deposit_micros}},
+            {"currency": CURRENCY, "amount_micros": deposit_micros},
             msgspec.Raw,
             time_us=self.time_us,
             key=f"deposit:{name}",

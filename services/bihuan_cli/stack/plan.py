@@ -61,6 +61,9 @@ def plan_stack(
     if gateway_port is not None:
         ports["gateway"] = gateway_port
     shared = {key: value for key, value in inherited.items() if not key.startswith("BIHUAN_")} | {
+        # Services batch small matrices: threads of the linear algebra libraries only wait for each other.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
         "BIHUAN_CLOCK": clock,
         "BIHUAN_REDIS_URL": engines.redis_url,
         "BIHUAN_LAKE_URL": engines.lake_url,

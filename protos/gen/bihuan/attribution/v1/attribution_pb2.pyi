@@ -486,7 +486,9 @@ class QueryReportRequest(_message.Message):
     """Where to go on."""
     @_builtins.property
     def interval(self) -> _common_pb2.Interval:
-        """Over which span of event time; absent means all."""
+        """Over which span of time, on full hours (UTC); absent means all. Beacons count at their receive time, everything of an
+        order at the time of the order.
+        """
 
     @_builtins.property
     def dimensions(self) -> _containers.RepeatedScalarFieldContainer[Global___ReportDimension.ValueType]:

@@ -1,0 +1,104 @@
+"""Budgets, balances and counted impressions as SQL knows them: what the state in Redis is rebuilt from."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from bihuan_attribution import schema
+from bihuan_attribution.billing_store import BILLING
+from bihuan_attribution.domain.caps import bucket_of, entity_of
+from bihuan_attribution.domain.event import EventType
+from bihuan_attribution.domain.reserve import BudgetState, Counted, Spent
+from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow
+from bihuan_attribution.event_log_store import chunks, consumer_position
+from bihuan_attribution.ledger_store import read_purses
+from bihuan_shared.sql import Database
+
+_RECENT_US = 26 * 3_600_000_000
+_GARBAGE_S = {CapWindow.MINUTE: 600, CapWindow.HOUR: 4 * 3600, CapWindow.DAY: 50 * 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class SqlBudgetState:
+    """The state of one database."""
+
+    database: Database
+
+    async def spent(self, advertiser_id: str, campaign_ids: Iterable[str], days: Iterable[str]) -> BudgetState:
+        """What is gone from the budgets of some campaigns, ever and on some days, and the advertiser's balance."""
+        wanted, dates = list(campaign_ids), ["", *days]
+        return await self.database.read(lambda c: _spent(c, advertiser_id, wanted, dates))
+
+    async def whole(self, advertiser_id: str, terms: Iterable[CampaignTerms], now_us: int) -> BudgetState:
+        """Everything of an advertiser: all budgets, and the impressions that its caps count at `now_us`."""
+        held = list(terms)
+        return await self.database.read(lambda c: _whole(c, advertiser_id, held, now_us))
+
+
+def _whole(connection: sa.Connection, advertiser_id: str, terms: list[CampaignTerms], now_us: int) -> BudgetState:
+    state = _spent(connection, advertiser_id, [one.campaign_id for one in terms], None)
+    counted = _counted(connection, terms, now_us)
+    return BudgetState(advertiser_id, state.position, state.version, state.spent, tuple(counted))
+
+
+def _spent(connection: sa.Connection, advertiser_id: str, campaigns: list[str], days: list[str] | None) -> BudgetState:
+    # Read before the sums: what is committed between the two makes them newer than they claim, never older.
+    heads = connection.execute(sa.select(sa.func.sum(schema.heads.c.position)).where(schema.heads.c.name != "log"))
+    position = consumer_position(connection, BILLING)
+    version = int(heads.scalar() or 0) + position
+    table = schema.budgets
+    spent: list[Spent] = []
+    for chunk in chunks(campaigns):
+        query = sa.select(table).where(table.c.campaign_id.in_(chunk))
+        if days is not None:
+            query = query.where(table.c.day.in_(days))
+        for row in connection.execute(query):
+            name = row.campaign_id if row.day else f"t:{row.campaign_id}"
+            spent.append(Spent(row.day, name, row.charged_nanos + row.accrued_nanos))
+    purses = read_purses(connection, {advertiser_id}).values()
+    balance = sum(purse.prepaid_nanos - purse.receivable_nanos for purse in purses)
+    spent.append(Spent("", "bal", -balance))
+    return BudgetState(advertiser_id, position, version, tuple(spent))
+
+
+def _counted(connection: sa.Connection, terms: list[CampaignTerms], now_us: int) -> list[Counted]:
+    caps = {(one.campaign_id, cap.level, cap.window) for one in terms for cap in one.caps}
+    if not caps:
+        return []
+    zones = {one.campaign_id: one.time_zone for one in terms}
+    everyone = {(level, window) for _, level, window in caps if level is CapLevel.ADVERTISER}
+    wanted = {one: {(lv, w) for c, lv, w in caps if c == one} | everyone for one in zones}
+    counts: Counter[tuple[int, str, str, int]] = Counter()
+    for is_recent in (False, True):
+        windows = set(CapWindow) - {CapWindow.LIFETIME} if is_recent else {CapWindow.LIFETIME}
+        if not any(window in windows for _, _, window in caps):
+            continue
+        for person_id, campaign_id, ad_group_id, creative_id, at_us, count in _shown(
+            connection, list(zones), now_us - _RECENT_US if is_recent else None
+        ):
+            for level, window in wanted[campaign_id]:
+                bucket = bucket_of(window, at_us or now_us, zones[campaign_id])
+                if window in windows and bucket == bucket_of(window, now_us, zones[campaign_id]):
+                    entity = entity_of(level, campaign_id, ad_group_id, creative_id)
+                    counts[person_id, bucket, entity, _GARBAGE_S.get(window, 0)] += count
+    return [Counted(person, bucket, entity, n, garbage) for (person, bucket, entity, garbage), n in counts.items()]
+
+
+def _shown(
+    connection: sa.Connection, campaigns: list[str], since_us: int | None
+) -> "Iterable[tuple[int, str, str, str, int, int]]":
+    """(person, campaign, ad group, creative, instant, count): grouped over all time, or one by one since an instant."""
+    table = schema.touches
+    keys = [table.c.person_id, table.c.campaign_id, table.c.ad_group_id, table.c.creative_id]
+    where = (table.c.event_type == int(EventType.IMPRESSION)) & (table.c.person_id > 0)
+    for chunk in chunks(campaigns):
+        of_campaigns = where & table.c.campaign_id.in_(chunk)
+        if since_us is None:
+            query = sa.select(*keys, sa.literal(0), sa.func.count()).where(of_campaigns).group_by(*keys)
+        else:
+            recent = of_campaigns & (table.c.bill_time_us >= since_us)
+            query = sa.select(*keys, table.c.bill_time_us, sa.literal(1)).where(recent)
+        for row in connection.execute(query):
+            yield tuple(row)

@@ -1,0 +1,127 @@
+"""
+Budgets, balances and frequency caps in Redis: a cache of what SQL knows, plus reservations.
+
+Everything of one advertiser lies under the hash tag of `at:{<advertiser>}:`, so each step is one script on one node.
+`epoch` exists while the state is complete; `b` and `b:<day>` hold money (`x` left, `l` limit, `s` spent), `c:*` count
+impressions of a person, `r:*` are reservations, `x` orders them by their end.
+"""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Final, cast
+
+from redis.exceptions import NoScriptError
+
+from bihuan_attribution.domain.reserve import BudgetState, Call, Reply, ReserveOutcome, Settled
+from bihuan_attribution.event_log_store import chunks
+from bihuan_shared.redis import RedisClient, is_alive, store_errors
+
+_COUNTERS_A_CALL: Final = 500
+_Call = tuple[str, list[str | int]]
+
+
+class RedisBudgets:
+    """The budgets of all advertisers."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+        self._scripts = {
+            name: files("bihuan_attribution").joinpath("lua", f"{name}.lua").read_text()
+            for name in ("reserve", "settle", "load")
+        }
+        self._digests: dict[str, str] = {}
+
+    async def reserve(self, calls: Sequence[Call], now_us: int, expire_us: int) -> list[Reply | None]:
+        """One reply a call; None where the advertiser's state has to be loaded first."""
+        answers = await self._run("reserve", [_reserve_call(call, now_us, expire_us) for call in calls])
+        return [None if answer is None else _reply(answer) for answer in answers]
+
+    async def settle(self, state: BudgetState, events: Sequence[Settled]) -> bool:
+        """End reservations and replace spent sums; False where the advertiser's state has to be loaded first."""
+        args: list[str | int] = [_prefix(state.advertiser_id), state.version, len(events)]
+        for event in events:
+            args += [event.reservation_id, event.token_id, event.position, int(event.counts_slots)]
+            args += [int(event.ends_money), event.person_id, len(event.slots)]
+            for slot in event.slots:
+                args += [slot.bucket, slot.entity, slot.garbage_s]
+        args.append(len(state.spent))
+        for one in state.spent:
+            args += [one.day, one.name, one.nanos]
+        (answer,) = await self._run("settle", [(_epoch(state.advertiser_id), args)])
+        return answer == 1
+
+    async def load(self, state: BudgetState) -> None:
+        """Rebuild an advertiser's state; what another process has loaded meanwhile stays."""
+        prefix, epoch = _prefix(state.advertiser_id), _epoch(state.advertiser_id)
+        calls: list[_Call] = []
+        for chunk in chunks(state.counted, _COUNTERS_A_CALL):
+            args: list[str | int] = [prefix, "", len(chunk)]
+            for one in chunk:
+                args += [one.person_id, one.bucket, one.entity, one.count, one.garbage_s]
+            calls.append((epoch, args))
+        calls.append((epoch, [prefix, state.position, 0]))
+        await self._run("load", calls)
+        await self.settle(state, ())
+
+    async def forget(self, advertiser_id: str) -> None:
+        """Declare an advertiser's state incomplete, so that its next use loads it again."""
+        with store_errors():
+            await self._client.delete(_epoch(advertiser_id))
+
+    async def alive(self) -> bool:
+        """Whether the store answers."""
+        return await is_alive(self._client)
+
+    async def _run(self, script: str, calls: Sequence[_Call]) -> list[object]:
+        """Run one script for several advertisers in one round trip."""
+        if not calls:
+            return []
+        with store_errors():
+            if script not in self._digests:
+                self._digests[script] = await self._load_script(script)
+            answers = await self._pipeline(script, calls)
+            if any(isinstance(answer, NoScriptError) for answer in answers):
+                self._digests[script] = await self._load_script(script)
+                lost = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+                again = await self._pipeline(script, [calls[index] for index in lost])
+                for index, answer in zip(lost, again, strict=True):
+                    answers[index] = answer
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+        return answers
+
+    async def _load_script(self, script: str) -> str:
+        digest = await self._client.script_load(self._scripts[script])
+        return str(digest)
+
+    async def _pipeline(self, script: str, calls: Sequence[_Call]) -> list[object]:
+        pipeline = self._client.pipeline(transaction=False)
+        for epoch, args in calls:
+            pipeline.execute_command("EVALSHA", self._digests[script], 1, epoch, *args)
+        return cast("list[object]", await pipeline.execute(raise_on_error=False))
+
+
+def _prefix(advertiser_id: str) -> str:
+    return f"at:{{{advertiser_id}}}:"
+
+
+def _epoch(advertiser_id: str) -> str:
+    return f"at:{{{advertiser_id}}}:epoch"
+
+
+def _reserve_call(call: Call, now_us: int, expire_us: int) -> _Call:
+    args: list[str | int] = [_prefix(call.advertiser_id), now_us, expire_us, call.reservation_id]
+    args += [int(call.validate_only), call.person_id, len(call.attempts)]
+    for one in call.attempts:
+        total = "" if one.total_limit_nanos is None else one.total_limit_nanos
+        daily = "" if one.daily_limit_nanos is None else one.daily_limit_nanos
+        args += [one.index, one.campaign_id, one.day, one.amount_nanos, total, daily, len(one.slots)]
+        for slot in one.slots:
+            args += [slot.bucket, slot.entity, slot.max_impressions, slot.garbage_s]
+    return _epoch(call.advertiser_id), args
+
+
+def _reply(answer: object) -> Reply:
+    expire, *outcomes = cast("list[bytes | int]", answer)
+    return Reply(tuple(ReserveOutcome(int(one)) for one in outcomes), int(expire or 0))

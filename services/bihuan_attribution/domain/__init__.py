@@ -1,0 +1,1 @@
+"""The rules money follows: pure functions over frozen records, without I/O, clock or randomness."""

@@ -1,0 +1,204 @@
+"""The ledger in SQL: entries are added, never changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from bihuan_attribution import schema
+from bihuan_attribution.domain.ledger import (
+    Entry,
+    Posting,
+    Purse,
+    account_sums,
+    deposit_postings,
+    estimated_account,
+    prepaid_account,
+    receivable_account,
+)
+from bihuan_attribution.event_log_store import LEDGER_HEAD, chunks, lock_head, move_head
+from bihuan_attribution.use_cases.ports import BookedEntry
+from bihuan_shared.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument
+from bihuan_shared.sql import Database, insert_ignore
+
+_MAX_BALANCE_NANOS = 2**62
+
+
+def write_entries(connection: sa.Connection, dialect: str, entries: Sequence[Entry]) -> None:
+    """Add entries with their postings and move the balances, in a transaction of the caller."""
+    if not entries:
+        return
+    head = lock_head(connection, LEDGER_HEAD)
+    ids = {(entry.cause_id, entry.kind): head + index for index, entry in enumerate(entries, 1)}
+    corrected = _entry_ids(connection, {one.corrects_cause_id for one in entries if one.corrects_cause_id})
+    estimates = {cause: number for (cause, kind), number in ids.items() if kind == "commission_estimated"}
+    corrected |= estimates
+    rows = [_entry_row(entry, head + index, corrected) for index, entry in enumerate(entries, 1)]
+    connection.execute(schema.entries.insert(), rows)
+    sides = [
+        {"entry_id": head + index, "account": posting.account, "amount_nanos": posting.amount_nanos}
+        for index, entry in enumerate(entries, 1)
+        for posting in entry.postings
+    ]
+    connection.execute(schema.postings.insert(), sides)
+    move_head(connection, LEDGER_HEAD, head + len(entries))
+    _move_balances(connection, dialect, account_sums(entries))
+
+
+def read_purses(connection: sa.Connection, advertisers: set[str]) -> dict[tuple[str, str], Purse]:
+    """What the accounts of advertisers hold, by (advertiser, currency)."""
+    names = {prepaid_account(one): (one, True) for one in advertisers}
+    names |= {receivable_account(one): (one, False) for one in advertisers}
+    purses: dict[tuple[str, str], Purse] = {}
+    table = schema.accounts
+    for chunk in chunks(names):
+        for row in connection.execute(sa.select(table).where(table.c.account.in_(chunk))):
+            advertiser_id, is_prepaid = names[row.account]
+            purse = purses.setdefault((advertiser_id, row.currency), Purse(advertiser_id, 0, 0))
+            if is_prepaid:
+                purse.prepaid_nanos = -row.balance_nanos
+            else:
+                purse.receivable_nanos = row.balance_nanos
+    return purses
+
+
+@dataclass(frozen=True, slots=True)
+class SqlLedger:
+    """The ledger of one database."""
+
+    database: Database
+
+    async def deposit(self, advertiser_id: str, deposit_id: str, currency: str, nanos: int, at_us: int) -> BookedEntry:
+        """
+        Book a deposit, once by its id.
+
+        Raises AlreadyExists where the id stands for another deposit and FailedPrecondition where the advertiser's
+        account has another currency.
+        """
+        entry = Entry(
+            kind="deposit",
+            cause_type="deposit",
+            cause_id=deposit_id,
+            advertiser_id=advertiser_id,
+            campaign_id="",
+            currency=currency,
+            entry_time_us=at_us,
+            decision_id="",
+            postings=deposit_postings(advertiser_id, nanos),
+        )
+        return await self.database.write(lambda c: self._deposit(c, entry))
+
+    def _deposit(self, connection: sa.Connection, entry: Entry) -> BookedEntry:
+        lock_head(connection, LEDGER_HEAD)
+        table = schema.entries
+        same = (table.c.cause_id == entry.cause_id) & (table.c.cause_type == "deposit") & (table.c.kind == "deposit")
+        held = _booked(connection, sa.select(table).where(same))
+        if held:
+            booked = held[0].entry
+            if (booked.advertiser_id, booked.currency, booked.postings) != (
+                entry.advertiser_id,
+                entry.currency,
+                tuple(sorted(entry.postings, key=lambda one: one.account)),
+            ):
+                raise AlreadyExists(f"deposit {entry.cause_id} was made with another content")
+            return held[0]
+        self._check(connection, entry)
+        write_entries(connection, self.database.dialect, [entry])
+        return _booked(connection, sa.select(table).where(same))[0]
+
+    def _check(self, connection: sa.Connection, entry: Entry) -> None:
+        terms = schema.terms
+        query = sa.select(terms.c.currency).where(terms.c.advertiser_id == entry.advertiser_id).limit(1)
+        currencies = set(connection.execute(query).scalars())
+        currencies |= {currency for _, currency in read_purses(connection, {entry.advertiser_id})}
+        if currencies - {entry.currency}:
+            raise FailedPrecondition(
+                "an account has one currency", FieldViolation("amount.currency", f"must be {currencies.pop()}")
+            )
+        table = schema.accounts
+        query_sum = sa.select(sa.func.max(sa.func.abs(table.c.balance_nanos))).where(table.c.currency == entry.currency)
+        highest = connection.execute(query_sum).scalar() or 0
+        if highest + max(posting.amount_nanos for posting in entry.postings) > _MAX_BALANCE_NANOS:
+            raise InvalidArgument.of("amount.micros", "more than an account can hold")
+
+    async def entries(self, advertiser_id: str, campaign_id: str, after: int, limit: int) -> list[BookedEntry]:
+        """Entries above a number, oldest first."""
+        table = schema.entries
+        query = sa.select(table).where(table.c.entry_id > after).order_by(table.c.entry_id).limit(limit)
+        if advertiser_id:
+            query = query.where(table.c.advertiser_id == advertiser_id)
+        if campaign_id:
+            query = query.where(table.c.campaign_id == campaign_id)
+        return await self.database.read(lambda c: _booked(c, query))
+
+    async def balances(self, advertiser_id: str) -> list[tuple[str, str, int]]:
+        """(account, currency, balance) of an advertiser; positive where it is owed (prepaid) or owes (the others)."""
+        names = {prepaid_account(advertiser_id): -1, receivable_account(advertiser_id): 1}
+        names[estimated_account(advertiser_id)] = 1
+        table = schema.accounts
+        query = sa.select(table).where(table.c.account.in_(names)).order_by(table.c.account, table.c.currency)
+        rows = await self.database.read(lambda c: c.execute(query).all())
+        return [(row.account, row.currency, names[row.account] * row.balance_nanos) for row in rows]
+
+
+def _entry_ids(connection: sa.Connection, causes: set[str]) -> dict[str, int]:
+    table = schema.entries
+    found: dict[str, int] = {}
+    for chunk in chunks(causes):
+        query = sa.select(table.c.cause_id, table.c.entry_id).where(
+            table.c.cause_id.in_(chunk), table.c.kind == "commission_estimated"
+        )
+        found |= {row.cause_id: row.entry_id for row in connection.execute(query)}
+    return found
+
+
+def _entry_row(entry: Entry, entry_id: int, corrected: dict[str, int]) -> dict[str, object]:
+    return {
+        "entry_id": entry_id,
+        "kind": entry.kind,
+        "cause_type": entry.cause_type,
+        "cause_id": entry.cause_id,
+        "campaign_id": entry.campaign_id,
+        "advertiser_id": entry.advertiser_id,
+        "currency": entry.currency,
+        "entry_time_us": entry.entry_time_us,
+        "decision_id": entry.decision_id,
+        "corrects_entry_id": corrected.get(entry.corrects_cause_id, 0) if entry.corrects_cause_id else 0,
+    }
+
+
+def _move_balances(connection: sa.Connection, dialect: str, sums: dict[tuple[str, str], int]) -> None:
+    table = schema.accounts
+    names = [{"account": account, "currency": currency, "balance_nanos": 0} for account, currency in sorted(sums)]
+    connection.execute(insert_ignore(dialect, table), names)
+    where = (table.c.account == sa.bindparam("a")) & (table.c.currency == sa.bindparam("c"))
+    add = table.update().where(where).values(balance_nanos=table.c.balance_nanos + sa.bindparam("n"))
+    connection.execute(add, [{"a": key[0], "c": key[1], "n": total} for key, total in sorted(sums.items())])
+
+
+def _booked(connection: sa.Connection, query: "sa.Select[tuple[object, ...]]") -> list[BookedEntry]:
+    rows = connection.execute(query).all()
+    sides: dict[int, list[Posting]] = {row.entry_id: [] for row in rows}
+    table = schema.postings
+    for chunk in chunks(sides):
+        found = sa.select(table).where(table.c.entry_id.in_(chunk)).order_by(table.c.entry_id, table.c.account)
+        for row in connection.execute(found):
+            sides[row.entry_id].append(Posting(row.account, row.amount_nanos))
+    return [
+        BookedEntry(
+            row.entry_id,
+            row.corrects_entry_id,
+            Entry(
+                kind=row.kind,
+                cause_type=row.cause_type,
+                cause_id=row.cause_id,
+                advertiser_id=row.advertiser_id,
+                campaign_id=row.campaign_id,
+                currency=row.currency,
+                entry_time_us=row.entry_time_us,
+                decision_id=row.decision_id,
+                postings=tuple(sides[row.entry_id]),
+            ),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,8 @@
+"""Metrics of attribution."""
+
+from prometheus_client import Counter, Gauge
+
+CONSUMER_LAG = Gauge(
+    "bihuan_attribution_consumer_lag_events", "Committed events that a consumer has not dealt with.", ("consumer",)
+)
+EVENTS = Counter("bihuan_attribution_events_total", "Events taken in, by what became of them.", ("outcome",))

@@ -1,0 +1,34 @@
+"""Orders with their touches in SQL, to be explained."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from bihuan_attribution.billing_store import read_touches
+from bihuan_attribution.domain.event import EventType
+from bihuan_attribution.event_log_store import read_positions
+from bihuan_attribution.order_store import read_orders
+from bihuan_attribution.terms_store import read_terms
+from bihuan_attribution.use_cases.ports import OrderFile
+from bihuan_shared.sql import Database
+
+
+@dataclass(frozen=True, slots=True)
+class SqlOrderFiles:
+    """The orders of one database."""
+
+    database: Database
+
+    async def find(self, advertiser_id: str, order_id: str) -> OrderFile | None:
+        """The order, or None."""
+        return await self.database.read(lambda c: _find(c, advertiser_id, order_id))
+
+
+def _find(connection: sa.Connection, advertiser_id: str, order_id: str) -> OrderFile | None:
+    order = read_orders(connection, [(advertiser_id, order_id)]).get((advertiser_id, order_id))
+    if order is None:
+        return None
+    touches = read_touches(connection, [order], [EventType.CLICK, EventType.IMPRESSION])
+    terms = read_terms(connection, {touch.ad.campaign_id for touch in touches})
+    opened = read_positions(connection, [order.position])
+    return OrderFile(order, tuple(touches), terms, opened[0].body if opened else b"")

@@ -1,0 +1,90 @@
+"""Orders in SQL: one row an order, one an item."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+
+import sqlalchemy as sa
+
+from bihuan_attribution import schema
+from bihuan_attribution.domain.order import CommissionState, ItemState, OrderKey, OrderState, ReportCredit
+from bihuan_attribution.event_log_store import chunks
+from bihuan_shared.sql import upsert
+
+_PLAIN = tuple(one.name for one in fields(OrderState) if one.name not in ("items", "commission", "credit"))
+_COMMISSION = tuple(one.name for one in fields(CommissionState))
+_CREDIT = tuple(one.name for one in fields(ReportCredit))
+_KEY = ("advertiser_id", "order_id")
+_NO_CREDIT = ReportCredit("", "", "", "", 0, 0)
+
+
+def read_orders(
+    connection: sa.Connection,
+    keys: Iterable[OrderKey],
+    click_ids: Iterable[str] = (),
+    person_ids: Iterable[int] = (),
+    not_before_us: int = 0,
+) -> dict[OrderKey, OrderState]:
+    """Orders by key, and those that name one of the clicks or persons and were placed at `not_before_us` or later."""
+    table = schema.orders
+    wanted = {key[1] for key in keys}
+    found: dict[OrderKey, OrderState] = {}
+    conditions: list[sa.ColumnElement[bool]] = [table.c.order_id.in_(chunk) for chunk in chunks(wanted)]
+    later = table.c.order_time_us >= not_before_us
+    conditions += [table.c.click_id.in_(chunk) & later for chunk in chunks(click_ids)]
+    conditions += [table.c.person_id.in_(chunk) & later for chunk in chunks(person_ids)]
+    for condition in conditions:
+        for row in connection.execute(sa.select(table).where(condition)):
+            order = _order(row)
+            found[order.key] = order
+    _read_items(connection, found)
+    return found
+
+
+def write_orders(connection: sa.Connection, dialect: str, orders: Iterable[OrderState]) -> None:
+    """Write orders as they now stand."""
+    held = list(orders)
+    if not held:
+        return
+    names = [column.name for column in schema.orders.columns if column.name not in _KEY]
+    connection.execute(upsert(dialect, schema.orders, key=_KEY, update=names), [_order_row(one) for one in held])
+    items = [
+        {
+            "advertiser_id": order.advertiser_id,
+            "order_id": order.order_id,
+            "item_id": item.item_id,
+            "quantity": item.quantity,
+            "paid_micros": item.paid_micros,
+            "refunded_micros": item.refunded_micros,
+        }
+        for order in held
+        for item in order.items.values()
+    ]
+    changing = ["quantity", "paid_micros", "refunded_micros"]
+    if items:
+        connection.execute(upsert(dialect, schema.order_items, key=(*_KEY, "item_id"), update=changing), items)
+
+
+def _read_items(connection: sa.Connection, orders: dict[OrderKey, OrderState]) -> None:
+    table = schema.order_items
+    for chunk in chunks({key[1] for key in orders}):
+        for row in connection.execute(sa.select(table).where(table.c.order_id.in_(chunk)).order_by(table.c.item_id)):
+            order = orders.get((row.advertiser_id, row.order_id))
+            if order is not None:
+                order.items[row.item_id] = ItemState(row.item_id, row.quantity, row.paid_micros, row.refunded_micros)
+
+
+def _order(row: "sa.Row[tuple[object, ...]]") -> OrderState:
+    values = row._mapping  # noqa: SLF001  # its public name
+    credit = ReportCredit(**{name: values[f"credit_{name}"] for name in _CREDIT})
+    return OrderState(
+        **{name: values[name] for name in _PLAIN},
+        commission=CommissionState(**{name: values[f"commission_{name}"] for name in _COMMISSION}),
+        credit=None if credit == _NO_CREDIT else credit,
+    )
+
+
+def _order_row(order: OrderState) -> dict[str, object]:
+    row: dict[str, object] = {name: getattr(order, name) for name in _PLAIN}
+    row |= {f"commission_{name}": getattr(order.commission, name) for name in _COMMISSION}
+    credit = order.credit or _NO_CREDIT
+    return row | {f"credit_{name}": getattr(credit, name) for name in _CREDIT}

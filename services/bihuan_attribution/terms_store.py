@@ -1,0 +1,79 @@
+"""Terms of campaigns in SQL."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+
+import sqlalchemy as sa
+
+from bihuan_attribution import schema
+from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow, FrequencyCap, TermsBook, is_new
+from bihuan_attribution.event_log_store import TERMS_HEAD, chunks, lock_head, move_head
+from bihuan_shared.errors import FailedPrecondition
+from bihuan_shared.sql import Database
+
+_PLAIN = tuple(one.name for one in fields(CampaignTerms) if one.name != "caps")
+
+
+def read_terms(connection: sa.Connection, campaign_ids: Iterable[str]) -> TermsBook:
+    """All versions of some campaigns' terms."""
+    book = TermsBook()
+    for chunk in chunks(campaign_ids):
+        for row in connection.execute(sa.select(schema.terms).where(schema.terms.c.campaign_id.in_(chunk))):
+            book.add(_terms(row))
+    return book
+
+
+class SqlTerms:
+    """The terms of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, terms: Sequence[CampaignTerms]) -> int:
+        """Take in versions, all or none; the answer is how many were new. Errors as in `domain.terms.is_new`."""
+        return await self._database.write(lambda c: self._put(c, terms))
+
+    def _put(self, connection: sa.Connection, terms: Sequence[CampaignTerms]) -> int:
+        head = lock_head(connection, TERMS_HEAD)
+        book = read_terms(connection, {one.campaign_id for one in terms})
+        currencies = _currencies(connection, {one.advertiser_id for one in terms})
+        rows: list[dict[str, object]] = []
+        for one in terms:
+            if is_new(one, book.versions(one.campaign_id)):
+                if currencies.setdefault(one.advertiser_id, one.currency) != one.currency:
+                    raise FailedPrecondition(f"the account of {one.advertiser_id} has another currency")
+                book.add(one)
+                rows.append(_row(one, head + len(rows) + 1))
+        if rows:
+            connection.execute(schema.terms.insert(), rows)
+            move_head(connection, TERMS_HEAD, head + len(rows))
+        return len(rows)
+
+    async def since(self, seq: int) -> tuple[int, list[CampaignTerms]]:
+        """What was taken in after a number, and the last number now."""
+        table = schema.terms
+        query = sa.select(table).where(table.c.seq > seq).order_by(table.c.seq)
+        rows = await self._database.read(lambda c: c.execute(query).all())
+        return (rows[-1].seq if rows else seq), [_terms(row) for row in rows]
+
+
+def _currencies(connection: sa.Connection, advertisers: set[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for table in (schema.terms, schema.entries):
+        for chunk in chunks(advertisers):
+            query = sa.select(table.c.advertiser_id, table.c.currency).distinct()
+            for row in connection.execute(query.where(table.c.advertiser_id.in_(chunk))):
+                found[row.advertiser_id] = row.currency
+    return found
+
+
+def _terms(row: "sa.Row[tuple[object, ...]]") -> CampaignTerms:
+    values = row._mapping  # noqa: SLF001  # its public name
+    caps = tuple(FrequencyCap(CapLevel(level), CapWindow(window), most) for level, window, most in json.loads(row.caps))
+    return CampaignTerms(**{name: values[name] for name in _PLAIN}, caps=caps)
+
+
+def _row(terms: CampaignTerms, seq: int) -> dict[str, object]:
+    caps = [[int(cap.level), int(cap.window), cap.max_impressions] for cap in terms.caps]
+    return {name: getattr(terms, name) for name in _PLAIN} | {"caps": json.dumps(caps), "seq": seq}

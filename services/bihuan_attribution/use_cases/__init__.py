@@ -1,0 +1,1 @@
+"""One async function an RPC or a consumer; what they need from outside stands in `ports`."""

@@ -1,0 +1,199 @@
+"""What the use cases need from outside."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bihuan_attribution.domain.event import LoggedEvent, PreparedEvent, Result
+from bihuan_attribution.domain.ledger import Entry
+from bihuan_attribution.domain.order import OrderState
+from bihuan_attribution.domain.report import Dimension, ReportLine
+from bihuan_attribution.domain.reserve import BudgetState, Call, Reply, Settled
+from bihuan_attribution.domain.terms import CampaignTerms, TermsBook
+from bihuan_attribution.domain.touch import Touch
+
+
+@dataclass(frozen=True, slots=True)
+class BookedEntry:
+    """An entry as it stands in the ledger; its postings are sorted by account."""
+
+    entry_id: int
+    corrects_entry_id: int
+    entry: Entry
+
+
+class EventLog(Protocol):
+    """The durable log."""
+
+    async def append(self, events: Sequence[PreparedEvent]) -> Sequence[Result]:
+        """Commit what is new; one result an event, in order."""
+        ...
+
+    async def count_rejections(self, counts: dict[tuple[str, str], int]) -> None:
+        """Add to the number of rejected events by (reason, day)."""
+        ...
+
+    async def read(self, after: int, limit: int) -> list[LoggedEvent]:
+        """Up to `limit` events above a position, oldest first."""
+        ...
+
+    async def head(self) -> int:
+        """The last position."""
+        ...
+
+    async def position(self, consumer: str) -> int:
+        """The last position that a consumer has dealt with."""
+        ...
+
+    async def advance(self, consumer: str, position: int) -> None:
+        """Note how far a consumer is, after its effect."""
+        ...
+
+
+class TermsStore(Protocol):
+    """Terms as committed."""
+
+    async def put(self, terms: Sequence[CampaignTerms]) -> int:
+        """Take in versions, all or none; how many were new."""
+        ...
+
+    async def since(self, seq: int) -> tuple[int, list[CampaignTerms]]:
+        """What was taken in after a number, and the last number now."""
+        ...
+
+
+class BillingStore(Protocol):
+    """Billing, one transaction a batch."""
+
+    async def bill(self, limit: int) -> int:
+        """Bill up to `limit` events; how many there were."""
+        ...
+
+
+class Ledger(Protocol):
+    """The books."""
+
+    async def deposit(self, advertiser_id: str, deposit_id: str, currency: str, nanos: int, at_us: int) -> BookedEntry:
+        """Book a deposit, once by its id."""
+        ...
+
+    async def entries(self, advertiser_id: str, campaign_id: str, after: int, limit: int) -> list[BookedEntry]:
+        """Entries above a number, oldest first."""
+        ...
+
+    async def balances(self, advertiser_id: str) -> list[tuple[str, str, int]]:
+        """(account, currency, balance in nanos)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReportQuery:
+    """What to report. `after` is the last row of the page before: its values and its currency."""
+
+    dimensions: tuple[Dimension, ...]
+    start_us: int | None
+    end_us: int | None
+    advertiser_ids: tuple[str, ...]
+    campaign_ids: tuple[str, ...]
+    limit: int
+    after: tuple[str, ...] = ()
+
+
+class Reports(Protocol):
+    """The figures."""
+
+    async def query(self, query: ReportQuery) -> list[ReportLine]:
+        """Rows in the order of their values, then of their currency."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyFold:
+    """The books and the independent fold of one currency."""
+
+    currency: str
+    debit_nanos: int
+    credit_nanos: int
+    ledger_charged_nanos: int
+    fold_charged_nanos: int
+
+    @property
+    def difference_nanos(self) -> int:
+        """0, or something is wrong."""
+        return abs(self.ledger_charged_nanos - self.fold_charged_nanos) + abs(self.debit_nanos - self.credit_nanos)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The whole comparison, of one instant."""
+
+    currencies: tuple[CurrencyFold, ...]
+    unbilled: tuple[tuple[str, int], ...]
+    head_position: int
+    consumers: tuple[tuple[str, int], ...]
+
+
+class Auditor(Protocol):
+    """The independent fold."""
+
+    async def reconcile(self) -> Reconciliation:
+        """Fold the valid events and compare the result with the ledger."""
+        ...
+
+
+class Budgets(Protocol):
+    """Budgets, balances and caps as a cache that can be rebuilt."""
+
+    async def reserve(self, calls: Sequence[Call], now_us: int, expire_us: int) -> list[Reply | None]:
+        """One reply a call; None where the advertiser's state has to be loaded first."""
+        ...
+
+    async def settle(self, state: BudgetState, events: Sequence[Settled]) -> bool:
+        """End reservations and replace spent sums; False where the advertiser's state has to be loaded first."""
+        ...
+
+    async def load(self, state: BudgetState) -> None:
+        """Rebuild an advertiser's state."""
+        ...
+
+    async def forget(self, advertiser_id: str) -> None:
+        """Declare an advertiser's state incomplete."""
+        ...
+
+
+class BudgetTruth(Protocol):
+    """Budgets, balances and counted impressions as committed."""
+
+    async def spent(self, advertiser_id: str, campaign_ids: Iterable[str], days: Iterable[str]) -> BudgetState:
+        """What is gone from some budgets, and the advertiser's balance."""
+        ...
+
+    async def whole(self, advertiser_id: str, terms: Iterable[CampaignTerms], now_us: int) -> BudgetState:
+        """Everything of an advertiser."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFile:
+    """One order with everything that joins to it; `body` is the event that opened it, as it was sent."""
+
+    order: OrderState
+    touches: tuple[Touch, ...]
+    terms: TermsBook
+    body: bytes
+
+
+class OrderFiles(Protocol):
+    """Orders, to be explained."""
+
+    async def find(self, advertiser_id: str, order_id: str) -> OrderFile | None:
+        """The order, or None."""
+        ...
+
+
+class EventSink(Protocol):
+    """Where committed events go on to; taking the same ones again is harmless."""
+
+    async def publish(self, events: Sequence[LoggedEvent]) -> None:
+        """Hand over events, oldest first."""
+        ...

@@ -1,0 +1,131 @@
+"""Reservations: candidates are tried in their order, one round trip a round for all items together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bihuan_attribution.domain.budget_day import budget_day
+from bihuan_attribution.domain.caps import cap_slots
+from bihuan_attribution.domain.reserve import LIFE_US, Answer, Attempt, Call, Candidate, Item, Reply, ReserveOutcome
+from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow
+from bihuan_attribution.use_cases.ports import Budgets, BudgetTruth
+from bihuan_attribution.use_cases.put_terms import TermsView
+from bihuan_shared.clock import Clock
+from bihuan_shared.errors import Unavailable
+
+_LOAD_ROUNDS = 3
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far one item is; `next` is the first candidate that was not tried."""
+
+    item: Item
+    outcomes: list[ReserveOutcome]
+    next: int = 0
+    taken: int | None = None
+    expire_us: int = 0
+    open_calls: list[Call] = field(default_factory=list)
+
+
+class Reserver:
+    """Sets money and slots aside, or tells what could be."""
+
+    def __init__(self, budgets: Budgets, truth: BudgetTruth, terms: TermsView, clock: Clock) -> None:
+        self._budgets = budgets
+        self._truth = truth
+        self._terms = terms
+        self._clock = clock
+
+    async def reserve(self, items: Sequence[Item], *, validate_only: bool) -> list[Answer]:
+        """One answer an item. Raises Unavailable where the budgets cannot be read."""
+        now_us = self._clock.now_us()
+        await self._know_campaigns(items)
+        windows = {one: self._windows(one, now_us) for one in {c.advertiser_id for i in items for c in i.candidates}}
+        all_progress = [_Progress(item, [ReserveOutcome.UNSPECIFIED] * len(item.candidates)) for item in items]
+        open_items = all_progress
+        while open_items:
+            calls = [self._calls(one, now_us, windows, validate_only=validate_only) for one in open_items]
+            replies = iter(await self._ask([call for some in calls for call in some], now_us))
+            for progress, some in zip(open_items, calls, strict=True):
+                for call in some:
+                    _note(progress, call, next(replies))
+            open_items = [one for one in open_items if one.taken is None and one.next < len(one.outcomes)]
+        return [Answer(one.taken, tuple(one.outcomes), one.expire_us) for one in all_progress]
+
+    async def load(self, advertiser_id: str) -> None:
+        """Rebuild an advertiser's state from what is committed."""
+        now_us = self._clock.now_us()
+        await self._terms.refresh()
+        held = self._terms.of_advertiser(advertiser_id, now_us)
+        await self._budgets.load(await self._truth.whole(advertiser_id, held, now_us))
+
+    async def _know_campaigns(self, items: Sequence[Item]) -> None:
+        book = self._terms.book
+        if any(not book.versions(one.campaign_id) for item in items for one in item.candidates):
+            await self._terms.refresh()
+
+    def _windows(self, advertiser_id: str, now_us: int) -> list[CapWindow]:
+        caps = (cap for one in self._terms.of_advertiser(advertiser_id, now_us) for cap in one.caps)
+        return sorted({cap.window for cap in caps if cap.level is CapLevel.ADVERTISER})
+
+    def _calls(
+        self, progress: _Progress, now_us: int, windows: dict[str, list[CapWindow]], *, validate_only: bool
+    ) -> list[Call]:
+        """The next run of candidates of one advertiser; all runs at once where nothing is taken."""
+        calls: list[Call] = []
+        item = progress.item
+        while progress.next < len(item.candidates) and (validate_only or not calls):
+            advertiser_id = item.candidates[progress.next].advertiser_id
+            attempts: list[Attempt] = []
+            while progress.next < len(item.candidates):
+                candidate = item.candidates[progress.next]
+                if candidate.advertiser_id != advertiser_id:
+                    break
+                terms = self._terms.book.in_force(candidate.campaign_id, now_us)
+                if terms is None or terms.stopped or terms.advertiser_id != advertiser_id:
+                    progress.outcomes[progress.next] = ReserveOutcome.NO_TERMS
+                else:
+                    attempts.append(_attempt(progress.next, candidate, terms, windows[advertiser_id], now_us))
+                progress.next += 1
+            if attempts:
+                call = Call(advertiser_id, item.reservation_id, item.person_id, tuple(attempts), validate_only)
+                calls.append(call)
+        return calls
+
+    async def _ask(self, calls: list[Call], now_us: int) -> list[Reply]:
+        replies = await self._budgets.reserve(calls, now_us, now_us + LIFE_US)
+        for _ in range(_LOAD_ROUNDS):
+            missing = [index for index, reply in enumerate(replies) if reply is None]
+            if not missing:
+                break
+            for advertiser_id in sorted({calls[index].advertiser_id for index in missing}):
+                await self.load(advertiser_id)
+            again = await self._budgets.reserve([calls[index] for index in missing], now_us, now_us + LIFE_US)
+            for index, reply in zip(missing, again, strict=True):
+                replies[index] = reply
+        known = [reply for reply in replies if reply is not None]
+        if len(known) < len(calls):
+            raise Unavailable("budgets are being rebuilt")
+        return known
+
+
+def _attempt(
+    index: int, candidate: Candidate, terms: CampaignTerms, windows: Sequence[CapWindow], now_us: int
+) -> Attempt:
+    return Attempt(
+        index=index,
+        campaign_id=candidate.campaign_id,
+        day=budget_day(now_us, terms.time_zone),
+        amount_nanos=candidate.amount_nanos,
+        total_limit_nanos=terms.total_limit_nanos if terms.total_micros else None,
+        daily_limit_nanos=terms.daily_limit_nanos if terms.daily_micros else None,
+        slots=cap_slots(terms, windows, candidate.ad_group_id, candidate.creative_id, now_us),
+    )
+
+
+def _note(progress: _Progress, call: Call, reply: Reply) -> None:
+    for attempt, outcome in zip(call.attempts, reply.outcomes, strict=False):
+        progress.outcomes[attempt.index] = outcome
+        if outcome is ReserveOutcome.RESERVED and not call.validate_only:
+            progress.taken = attempt.index
+            progress.expire_us = reply.expire_time_us

@@ -1,0 +1,92 @@
+"""After billing: reservations end and spent sums reach the cache; repeated after a crash, it changes nothing."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from bihuan_attribution.domain.billing import billable_nanos
+from bihuan_attribution.domain.budget_day import budget_day
+from bihuan_attribution.domain.caps import cap_slots
+from bihuan_attribution.domain.event import AdFacts, EventType, LoggedEvent
+from bihuan_attribution.domain.reserve import Settled
+from bihuan_attribution.domain.terms import CapLevel
+from bihuan_attribution.use_cases.ports import Budgets, BudgetTruth, EventLog
+from bihuan_attribution.use_cases.put_terms import TermsView
+from bihuan_attribution.use_cases.reserve_budget import Reserver
+from bihuan_shared.errors import Unavailable
+
+BUDGETS = "budgets"
+_BATCH = 500
+
+
+class BudgetSettler:
+    """The consumer `budgets`, always behind billing."""
+
+    def __init__(
+        self, log: EventLog, budgets: Budgets, truth: BudgetTruth, terms: TermsView, reserver: Reserver
+    ) -> None:
+        self._log = log
+        self._budgets = budgets
+        self._truth = truth
+        self._terms = terms
+        self._reserver = reserver
+
+    async def step(self) -> int:
+        """Deal with up to 500 billed events; the answer is how many there were."""
+        position = await self._log.position(BUDGETS)
+        billed = await self._log.position("billing")
+        if position >= billed:
+            return 0
+        events = await self._log.read(position, min(_BATCH, billed - position))
+        if any(event.ad is not None and not self._terms.book.versions(event.ad.campaign_id) for event in events):
+            await self._terms.refresh()
+        by_advertiser: dict[str, list[LoggedEvent]] = defaultdict(list)
+        for event in events:
+            advertiser_id = event.ad.advertiser_id if event.ad else event.order.advertiser_id if event.order else ""
+            by_advertiser[advertiser_id].append(event)
+        for advertiser_id, some in by_advertiser.items():
+            await self._settle(advertiser_id, some)
+        await self._log.advance(BUDGETS, events[-1].position)
+        return len(events)
+
+    async def push_balance(self, advertiser_id: str) -> None:
+        """Bring a balance that a deposit changed to the cache."""
+        await self._push(advertiser_id, set(), set(), [])
+
+    async def _settle(self, advertiser_id: str, events: Sequence[LoggedEvent]) -> None:
+        campaigns: set[str] = set()
+        days: set[str] = set()
+        for event in events:
+            ids = [event.ad.campaign_id] if event.ad else self._terms.book.of_advertiser(advertiser_id)
+            for campaign_id in ids:
+                terms = self._terms.book.at(campaign_id, event.receive_time_us)
+                if terms is not None:
+                    campaigns.add(campaign_id)
+                    days.add(budget_day(event.receive_time_us, terms.time_zone))
+        settled = [self._settled(event, event.ad) for event in events if event.ad is not None]
+        await self._push(advertiser_id, campaigns, days, [one for one in settled if one is not None])
+
+    async def _push(self, advertiser_id: str, campaigns: set[str], days: set[str], settled: list[Settled]) -> None:
+        state = await self._truth.spent(advertiser_id, campaigns, days)
+        if await self._budgets.settle(state, settled):
+            return
+        await self._reserver.load(advertiser_id)
+        if not await self._budgets.settle(state, settled):
+            raise Unavailable("budgets are being rebuilt")
+
+    def _settled(self, event: LoggedEvent, ad: AdFacts) -> Settled | None:
+        counts = event.event_type is EventType.IMPRESSION
+        ends = billable_nanos(event.event_type, ad, self._terms.book) > 0
+        terms = self._terms.book.at(ad.campaign_id, event.receive_time_us)
+        if terms is None or not (counts or ends):
+            return None
+        all_terms = self._terms.of_advertiser(ad.advertiser_id, event.receive_time_us)
+        windows = sorted({cap.window for one in all_terms for cap in one.caps if cap.level is CapLevel.ADVERTISER})
+        return Settled(
+            reservation_id=ad.reservation_id,
+            token_id=ad.token_id,
+            position=event.position,
+            counts_slots=counts,
+            ends_money=ends,
+            person_id=event.person_id,
+            slots=cap_slots(terms, windows, ad.ad_group_id, ad.creative_id, event.receive_time_us) if counts else (),
+        )

@@ -1,0 +1,244 @@
+"""The composition root: the only file of the gateway that names concrete stores, channels and routes together."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+from fastapi import FastAPI
+
+from bihuan_gateway import metrics, openapi, problem
+from bihuan_gateway.auth import Authenticator
+from bihuan_gateway.control.attribution_hop import AttributionHop
+from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, TaxonomyHop
+from bihuan_gateway.control.audiences import AudienceDesk
+from bihuan_gateway.control.control_store import SqlControlStore
+from bihuan_gateway.control.effects import Effects
+from bihuan_gateway.control.key_store import SqlKeyStore
+from bihuan_gateway.control.keys import KeyDesk
+from bihuan_gateway.control.ports import Audiences, Books, People, Taxonomy, TermsSink
+from bihuan_gateway.control.serving import LiveSnapshots
+from bihuan_gateway.control.tables import METADATA, SCHEMA
+from bihuan_gateway.control.terms_relay import TermsRelay
+from bihuan_gateway.control.use_cases import Catalogue
+from bihuan_gateway.data.plane import build_data_plane
+from bihuan_gateway.edge import Edge, EdgeRules
+from bihuan_gateway.hops import Hops
+from bihuan_gateway.planes import BuildDataPlane, DataPlane, NamedRoute, PlaneParts
+from bihuan_gateway.routes import (
+    ad_groups,
+    advertisers,
+    api_keys,
+    audiences,
+    campaigns,
+    creatives,
+    ledger,
+    not_yet,
+    operations,
+    placements,
+    promoters,
+    publishers,
+    reports,
+)
+from bihuan_gateway.routes.wire import ControlPlane
+from bihuan_gateway.settings import Settings
+from bihuan_shared.clock import Clock, clock_from
+from bihuan_shared.errors import BihuanError
+from bihuan_shared.sql import Database
+
+_log = structlog.stdlib.get_logger(__name__)
+VERSION = "0.1.0"
+PUBLIC = ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/t")
+"""Paths, with everything below them, that need no API key."""
+_ROUTES = (
+    advertisers,
+    campaigns,
+    ad_groups,
+    creatives,
+    placements,
+    audiences,
+    publishers,
+    promoters,
+    api_keys,
+    reports,
+    ledger,
+    operations,
+    not_yet,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the control plane needs from other services."""
+
+    people: People
+    audiences: Audiences
+    taxonomy: Taxonomy
+    terms: TermsSink
+    books: Books
+
+    @classmethod
+    def over(cls, hops: Hops) -> "Outside":
+        """Reach it over gRPC."""
+        attribution = AttributionHop(hops.attribution)
+        return cls(
+            people=IdentityHop(hops.identity),
+            audiences=AudienceHop(hops.audiences),
+            taxonomy=TaxonomyHop(hops.profile),
+            terms=attribution,
+            books=attribution,
+        )
+
+
+@dataclass(slots=True)
+class Running:
+    """What lives as long as the application serves."""
+
+    control: ControlPlane
+    authenticator: Authenticator
+    snapshots: LiveSnapshots
+    relay: TermsRelay
+
+
+def _assemble(settings: Settings, database: Database, outside: Outside, clock: Clock) -> Running:
+    store = SqlControlStore(database)
+    keys = SqlKeyStore(database)
+    authenticator = Authenticator(keys, bootstrap_sha256=settings.admin_key_sha256)
+    snapshots = LiveSnapshots(store, poll_s=settings.snapshot_poll_s, on_change=metrics.SNAPSHOT_VERSION.set)
+    relay = TermsRelay(store, outside.terms, wait_s=settings.terms_wait_s, on_taken=snapshots.refresh)
+
+    async def after_write(with_terms: bool) -> None:  # noqa: FBT001 - a callback with one meaning
+        if with_terms:
+            await relay.push_soon()
+        # The write is committed: what fails here is made up for in the background.
+        with suppress(BihuanError):
+            await snapshots.refresh()
+
+    catalogue = Catalogue(
+        store=store,
+        taxonomy=outside.taxonomy,
+        clock=clock,
+        random_bytes=os.urandom,
+        after_write=after_write,
+        auto_approve=settings.auto_approve,
+    )
+    control = ControlPlane(
+        catalogue=catalogue,
+        audiences=AudienceDesk(catalogue, outside.people, outside.audiences),
+        keys=KeyDesk(keys, store, clock, os.urandom, authenticator.forget),
+        effects=Effects(catalogue, outside.books),
+    )
+    return Running(control, authenticator, snapshots, relay)
+
+
+def _mount(app: FastAPI, plane: DataPlane) -> None:
+    """Put the data plane's routes before the control plane's: they are the hot ones."""
+    app.router.routes[:0] = [NamedRoute.like(route) for route in plane.routes]
+    app.state.openapi_fragment = plane.openapi
+    app.openapi_schema = None
+
+
+async def _start(
+    app: FastAPI, stack: AsyncExitStack, settings: Settings, outside: Outside | None, data: BuildDataPlane | None
+) -> None:
+    clock = clock_from(settings.clock)
+    database = await Database.open(settings.database_url, METADATA, schema=SCHEMA)
+    stack.push_async_callback(database.close)
+    hops = Hops.open(settings)
+    stack.push_async_callback(hops.close)
+    running = _assemble(settings, database, outside or Outside.over(hops), clock)
+    await running.snapshots.refresh()
+    app.state.control = running.control
+    app.state.authenticator = running.authenticator
+    app.state.snapshots = running.snapshots
+    background: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+        ("snapshots", running.snapshots.run),
+        ("terms", running.relay.run),
+    ]
+    checks: list[Callable[[], Awaitable[bool]]] = [database.ping]
+    if data is not None:
+        plane = await data(PlaneParts(settings, hops, clock, running.snapshots, os.urandom))
+        stack.push_async_callback(plane.close)
+        _mount(app, plane)
+        background.extend(plane.background)
+        checks.append(plane.ready)
+
+    async def ready() -> bool:
+        return all([await check() for check in checks])
+
+    app.state.ready = ready
+    _run_background(app, stack, background)
+
+
+def _run_background(
+    app: FastAPI, stack: AsyncExitStack, background: Sequence[tuple[str, Callable[[], Awaitable[None]]]]
+) -> None:
+    """Run tasks until the application ends; one that ends by itself sets `app.state.failed`."""
+    app.state.failed = asyncio.Event()
+
+    async def forever(name: str, run: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends and says so
+            _log.error("a background task failed", task=name, exc_info=error)
+        _log.error("a background task ended", task=name)
+        app.state.failed.set()
+
+    tasks = [asyncio.create_task(forever(name, run), name=name) for name, run in background]
+
+    async def stop() -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+
+
+def build(
+    settings: Settings, *, outside: Outside | None = None, data: BuildDataPlane | None = build_data_plane
+) -> FastAPI:
+    """
+    Build the application; its lifespan opens and closes what it needs.
+
+    `outside` replaces the other services for the control plane (over gRPC where absent); `data` builds the
+    data plane, of which there is none where it is None.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await _start(app, stack, settings, outside, data)
+            yield
+
+    app = FastAPI(title="Bihuan", version=VERSION, lifespan=lifespan, redirect_slashes=False, redoc_url=None)
+    problem.install(app)
+    for module in _ROUTES:
+        app.include_router(module.router)
+    app.state.openapi_fragment = {}
+    app.add_middleware(Edge, rules=edge_rules(settings), authenticator=lambda: app.state.authenticator)
+
+    def describe() -> openapi.Document:
+        if app.openapi_schema is None:
+            app.openapi_schema = openapi.document(
+                app, title=app.title, version=VERSION, fragment=app.state.openapi_fragment
+            )
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]  # FastAPI's own way of replacing its document
+    return app
+
+
+def edge_rules(settings: Settings) -> EdgeRules:
+    """Derive what the edge holds requests to."""
+    return EdgeRules(
+        replay=settings.clock == "replay",
+        public=PUBLIC,
+        lists=frozenset({"/v1/audiences"}),
+        max_body_bytes=settings.max_body_bytes,
+        max_list_body_bytes=settings.max_list_body_bytes,
+        timeout_s=settings.request_timeout_s,
+        list_timeout_s=settings.list_timeout_s,
+        max_in_flight=settings.max_concurrent_calls,
+    )

@@ -1,0 +1,141 @@
+"""Identity, scoring and profile over gRPC, as audiences and targeting need them."""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from bihuan.common.v1 import common_pb2
+from bihuan.identity.v1 import identity_pb2
+from bihuan.profile.v1 import profile_pb2
+from bihuan.scoring.v1 import audience_pb2
+from bihuan_gateway.control.ports import AudienceStatus
+from bihuan_gateway.control.specs import Member
+from bihuan_gateway.hops import asked_by_us
+from bihuan_shared.errors import BihuanError, FieldViolation, Internal, InvalidArgument
+from bihuan_shared.targeting import Expression, ExpressionInvalid, TagType, check, parse
+
+if TYPE_CHECKING:  # these classes exist for type checkers only
+    from bihuan.identity.v1.identity_pb2_grpc import IdentityServiceAsyncStub
+    from bihuan.profile.v1.profile_pb2_grpc import ProfileServiceAsyncStub
+    from bihuan.scoring.v1.audience_pb2_grpc import AudienceServiceAsyncStub
+
+TAXONOMY_TTL_S = 30.0
+_LIST_TIMEOUT_S = 60.0
+_TAG_TYPES = {
+    profile_pb2.TAG_TYPE_TEXT: TagType.TEXT,
+    profile_pb2.TAG_TYPE_NUMBER: TagType.NUMBER,
+    profile_pb2.TAG_TYPE_FLAG: TagType.FLAG,
+}
+_ITEM = re.compile(r"items\[(\d+)\]\.identifiers\[0\]\.?(.*)")
+
+
+class IdentityHop:
+    """Implements `ports.People`."""
+
+    def __init__(self, stub: "IdentityServiceAsyncStub") -> None:
+        self._stub = stub
+
+    async def resolve(self, members: Sequence[Member], *, first_index: int) -> list[int]:
+        """Return the person of each member, created where unknown."""
+        request = identity_pb2.BatchResolveRequest(
+            items=[
+                identity_pb2.ResolveItem(
+                    identifiers=[common_pb2.Identifier(namespace=member.namespace, value=member.value)], create=True
+                )
+                for member in members
+            ]
+        )
+        try:
+            with asked_by_us():
+                answer = await self._stub.BatchResolve(request)
+        except InvalidArgument as error:
+            cause = error.__cause__
+            violations = cause.violations if isinstance(cause, InvalidArgument) else ()
+            raise InvalidArgument(error.detail, *_members_of(violations, first_index), reason=error.reason) from error
+        if len(answer.results) != len(members) or not all(result.person_id for result in answer.results):
+            raise Internal("identity did not resolve every member")
+        return [result.person_id for result in answer.results]
+
+
+def _members_of(violations: Sequence[FieldViolation], first_index: int) -> list[FieldViolation]:
+    found = ((_ITEM.match(violation.field), violation.description) for violation in violations)
+    return [
+        FieldViolation(f"/members/{int(match[1]) + first_index}" + (f"/{match[2]}" if match[2] else ""), description)
+        for match, description in found
+        if match is not None
+    ]
+
+
+class AudienceHop:
+    """Implements `ports.Audiences`."""
+
+    def __init__(self, stub: "AudienceServiceAsyncStub") -> None:
+        self._stub = stub
+
+    async def create(
+        self, audience_id: str, advertiser_id: str, display_name: str, *, expression: str, person_ids: Sequence[int]
+    ) -> AudienceStatus:
+        """Create an audience; the same again is no error."""
+        definition = (
+            audience_pb2.AudienceDefinition(expression=expression)
+            if expression
+            else audience_pb2.AudienceDefinition(members=audience_pb2.MemberList(person_ids=person_ids))
+        )
+        request = audience_pb2.CreateAudienceRequest(
+            audience=audience_pb2.Audience(
+                audience_id=audience_id, advertiser_id=advertiser_id, display_name=display_name
+            ),
+            definition=definition,
+        )
+        with asked_by_us():
+            return _status((await self._stub.CreateAudience(request, timeout=_LIST_TIMEOUT_S)).audience)
+
+    async def status(self, audience_id: str) -> AudienceStatus:
+        """Tell how far an audience is."""
+        with asked_by_us():
+            answer = await self._stub.GetAudience(audience_pb2.GetAudienceRequest(audience_id=audience_id))
+        return _status(answer.audience)
+
+
+def _status(audience: audience_pb2.Audience) -> AudienceStatus:
+    state = audience_pb2.AudienceState.Name(audience.state).removeprefix("AUDIENCE_STATE_").lower()
+    return AudienceStatus(state, audience.size, audience.progress, audience.failure)
+
+
+class TaxonomyHop:
+    """
+    Implements `ports.Taxonomy` on profile's list of tags.
+
+    The list is held for 30 s; where profile does not answer, an older one serves on.
+    """
+
+    def __init__(self, stub: "ProfileServiceAsyncStub", *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._stub = stub
+        self._monotonic = monotonic
+        self._types: dict[str, TagType] | None = None
+        self._fresh_until = 0.0
+
+    async def parse(self, text: str, pointer: str) -> Expression:
+        """Parse and check an expression."""
+        try:
+            expression = parse(text)
+            check(expression, await self._taxonomy())
+        except ExpressionInvalid as error:
+            violation = FieldViolation(pointer, error.detail)
+            raise InvalidArgument(error.detail, violation, reason=error.reason) from None
+        return expression
+
+    async def _taxonomy(self) -> dict[str, TagType]:
+        if self._types is not None and self._monotonic() < self._fresh_until:
+            return self._types
+        try:
+            with asked_by_us():
+                answer = await self._stub.ListTags(profile_pb2.ListTagsRequest())
+        except BihuanError:
+            if self._types is None:
+                raise
+            return self._types
+        self._types = {tag.name: _TAG_TYPES[tag.type] for tag in answer.tags if tag.type in _TAG_TYPES}
+        self._fresh_until = self._monotonic() + TAXONOMY_TTL_S
+        return self._types

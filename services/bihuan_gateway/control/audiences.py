@@ -1,0 +1,90 @@
+"""Audiences: lists and expressions of an advertiser, resolved to persons and kept by scoring."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bihuan_gateway.control.access import Principal, require_tenant, require_writer
+from bihuan_gateway.control.ports import Audiences, AudienceStatus, People
+from bihuan_gateway.control.resources import Receipt, Resource, new_name
+from bihuan_gateway.control.specs import AudienceSpec, Kind, Member
+from bihuan_gateway.control.use_cases import Catalogue
+from bihuan_shared.errors import AlreadyExists, InvalidArgument
+
+PAGE = 1_000
+"""Members that are resolved in one call."""
+_NAME_BYTES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceDesk:
+    """Creates and shows audiences; the catalogue holds who owns them, scoring holds who is in them."""
+
+    catalogue: Catalogue
+    people: People
+    audiences: Audiences
+
+    async def create(
+        self,
+        principal: Principal,
+        spec: AudienceSpec,
+        members: Sequence[Member],
+        *,
+        audience_id: str | None = None,
+        key: str | None = None,
+    ) -> tuple[Resource, AudienceStatus]:
+        """
+        Create an audience from members (each one person) or from the spec's expression.
+
+        Scoring has it before the catalogue names it, so that a crash in between leaves nothing that refers to nobody;
+        with an idempotency key the repeat then meets the same id. Errors as in `Catalogue.create`.
+        """
+        require_writer(principal)
+        require_tenant(principal, spec.advertiser_id, "advertiser")
+        await self.catalogue.get(principal, Kind.ADVERTISERS, spec.advertiser_id)
+        if bool(spec.expression) == bool(members):
+            raise InvalidArgument.of("/members", "exactly one of members and expression is needed")
+        name = audience_id or new_name(Kind.AUDIENCES, self._name_bytes(principal, key))
+        receipt = self._receipt(principal, spec, members, name, key)
+        store = self.catalogue.store
+        if receipt is not None and (made := await store.find_receipt(Kind.AUDIENCES, receipt)) is not None:
+            return made, await self.audiences.status(made.id)
+        if await store.find(Kind.AUDIENCES, name) is not None:
+            raise AlreadyExists("the id of this audience is taken")
+        if spec.expression:
+            expression = await self.catalogue.taxonomy.parse(spec.expression, "/expression")
+            await self.catalogue.check_audiences(expression, spec.advertiser_id, "/expression")
+        persons = await self._resolve(members)
+        status = await self.audiences.create(
+            name, spec.advertiser_id, spec.display_name, expression=spec.expression, person_ids=persons
+        )
+        now_us = self.catalogue.clock.now_us()
+        resource = Resource(Kind.AUDIENCES, name, spec.advertiser_id, spec.advertiser_id, 1, now_us, now_us, spec)
+        made = await store.create(resource, receipt, None)
+        await self.catalogue.after_write(False)
+        return made, status
+
+    async def get(self, principal: Principal, audience_id: str) -> tuple[Resource, AudienceStatus]:
+        """Show one audience and how far it is (NotFound)."""
+        resource = await self.catalogue.get(principal, Kind.AUDIENCES, audience_id)
+        return resource, await self.audiences.status(audience_id)
+
+    def _name_bytes(self, principal: Principal, key: str | None) -> bytes:
+        if key is None:
+            return self.catalogue.random_bytes(_NAME_BYTES)
+        return hashlib.sha256(f"{principal.key_id}\0{key}".encode()).digest()[:_NAME_BYTES]
+
+    def _receipt(
+        self, principal: Principal, spec: AudienceSpec, members: Sequence[Member], name: str, key: str | None
+    ) -> Receipt | None:
+        if key is None:
+            return None
+        listed = [[member.namespace, member.value] for member in members]
+        body = {"id": name, "spec": spec.model_dump(mode="json"), "members": listed}
+        return Receipt(principal.key_id, key, Receipt.fingerprint_of("create audiences", body))
+
+    async def _resolve(self, members: Sequence[Member]) -> list[int]:
+        persons: set[int] = set()
+        for start in range(0, len(members), PAGE):
+            persons.update(await self.people.resolve(members[start : start + PAGE], first_index=start))
+        return sorted(persons)

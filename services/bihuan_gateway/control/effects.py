@@ -1,0 +1,77 @@
+"""Money and effect as the gateway shows them: deposits, balances, reports, ledger, attribution of an order."""
+
+from dataclasses import dataclass, replace
+
+from bihuan_gateway.control.access import Principal, require_admin, visible_tenant
+from bihuan_gateway.control.insight import (
+    Balance,
+    LedgerEntry,
+    OrderAttribution,
+    Reconciliation,
+    ReportQuery,
+    ReportRow,
+)
+from bihuan_gateway.control.ports import Books
+from bihuan_gateway.control.specs import AdvertiserSpec, Kind
+from bihuan_gateway.control.use_cases import Catalogue
+from bihuan_shared.errors import InvalidArgument
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Asks attribution on behalf of a caller, within the caller's tenant."""
+
+    catalogue: Catalogue
+    books: Books
+
+    async def deposit(
+        self, principal: Principal, advertiser_id: str, *, currency: str, amount_micros: int, deposit_id: str
+    ) -> LedgerEntry:
+        """Book a deposit once (admins; AlreadyExists where the id came with another body)."""
+        require_admin(principal)
+        advertiser = await self.catalogue.get(principal, Kind.ADVERTISERS, advertiser_id)
+        assert isinstance(advertiser.spec, AdvertiserSpec)
+        if currency != advertiser.spec.currency:
+            raise InvalidArgument.of("/currency", f"the account is in {advertiser.spec.currency}")
+        return await self.books.deposit(advertiser_id, deposit_id, currency=currency, amount_micros=amount_micros)
+
+    async def balances(self, principal: Principal, advertiser_id: str) -> list[Balance]:
+        """Tell what an advertiser's accounts hold (NotFound)."""
+        await self.catalogue.get(principal, Kind.ADVERTISERS, advertiser_id)
+        return await self.books.balances(advertiser_id)
+
+    async def report(self, principal: Principal, query: ReportQuery) -> tuple[list[ReportRow], str]:
+        """Return a page of a report (NotFound for another tenant)."""
+        tenant = visible_tenant(principal, query.advertiser_id)
+        for campaign_id in query.campaign_ids:
+            await self.catalogue.get(principal, Kind.CAMPAIGNS, campaign_id)
+        return await self.books.report(replace(query, advertiser_id=tenant))
+
+    async def entries(
+        self,
+        principal: Principal,
+        *,
+        advertiser_id: str | None,
+        campaign_id: str | None,
+        page_size: int,
+        page_token: str,
+    ) -> tuple[list[LedgerEntry], str]:
+        """Return a page of ledger entries, oldest first (NotFound for another tenant)."""
+        tenant = visible_tenant(principal, advertiser_id)
+        if campaign_id is not None:
+            await self.catalogue.get(principal, Kind.CAMPAIGNS, campaign_id)
+        return await self.books.entries(
+            advertiser_id=tenant or "", campaign_id=campaign_id or "", page_size=page_size, page_token=page_token
+        )
+
+    async def reconcile(self, principal: Principal) -> Reconciliation:
+        """Compare the books with the events (admins)."""
+        require_admin(principal)
+        return await self.books.reconcile()
+
+    async def attribution_of(self, principal: Principal, order_id: str, advertiser_id: str | None) -> OrderAttribution:
+        """Explain one order; who sees several tenants must say whose it is (InvalidArgument)."""
+        tenant = visible_tenant(principal, advertiser_id)
+        if tenant is None:
+            raise InvalidArgument.of("/query/advertiser_id", "is needed: order ids are an advertiser's own")
+        return await self.books.attribution_of(tenant, order_id)

@@ -1,0 +1,179 @@
+"""What the control plane needs from elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bihuan_gateway.control.access import Principal
+from bihuan_gateway.control.insight import (
+    Balance,
+    LedgerEntry,
+    OrderAttribution,
+    Reconciliation,
+    ReportQuery,
+    ReportRow,
+)
+from bihuan_gateway.control.resources import Receipt, Resource, Terms
+from bihuan_gateway.control.specs import Kind, Member
+from bihuan_shared.targeting import Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A page of `size` resources behind the id `after`, of one tenant and one parent where these are named."""
+
+    size: int
+    after: str = ""
+    advertiser_id: str | None = None
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Resources by id; `next_after` is empty at the end."""
+
+    resources: tuple[Resource, ...]
+    next_after: str
+
+
+class ControlStore(Protocol):
+    """Keeps resources. Every write raises the version of the serving snapshot in the same transaction."""
+
+    async def create(self, resource: Resource, receipt: Receipt | None, terms: Terms | None) -> Resource:
+        """
+        Store a resource with its receipt and its terms, all or nothing.
+
+        The same receipt again answers what it made, as it was made; a known key with another fingerprint, and an id
+        that is taken, are AlreadyExists; a parent that does not exist is InvalidArgument.
+        """
+        ...
+
+    async def update(self, resource: Resource, terms: Terms | None) -> Resource:
+        """Replace the version before this one; FailedPrecondition where that is not the newest."""
+        ...
+
+    async def find(self, kind: Kind, resource_id: str) -> Resource | None:
+        """Return one resource, or None."""
+        ...
+
+    async def find_receipt(self, kind: Kind, receipt: Receipt) -> Resource | None:
+        """Return what the idempotency key made, None where it is new; AlreadyExists where it made something else."""
+        ...
+
+    async def find_many(self, kind: Kind, ids: Sequence[str]) -> list[Resource]:
+        """Return those of the resources that exist, in any order."""
+        ...
+
+    async def list_page(self, kind: Kind, query: Query) -> Page:
+        """Return one page of resources by id."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Keeps API keys."""
+
+    async def add_key(self, holder: Principal, *, secret_sha256: str, display_name: str, create_time_us: int) -> None:
+        """Store a new key; AlreadyExists where its id is taken."""
+        ...
+
+
+class TermsOutbox(Protocol):
+    """Terms that are written and not yet acknowledged: the newest of each campaign."""
+
+    async def pending_terms(self, limit: int) -> list[Terms]:
+        """Return at most `limit` terms."""
+        ...
+
+    async def acknowledge_terms(self, versions: Sequence[tuple[str, int]]) -> None:
+        """Note (campaign, version) pairs as taken; older versions count as taken too."""
+        ...
+
+
+class ChangeFeed(Protocol):
+    """What has changed in the control plane."""
+
+    async def changes(self, after_version: int) -> tuple[int, list[Resource]]:
+        """Return the newest version and everything written after `after_version`."""
+        ...
+
+
+class TermsSink(Protocol):
+    """Attribution, as it learns terms."""
+
+    async def put_terms(self, terms: Sequence[Terms]) -> None:
+        """Hand over up to 1,000 terms, all or none; FailedPrecondition (STALE_TERMS) where newer ones are known."""
+        ...
+
+
+class Taxonomy(Protocol):
+    """What targeting expressions may speak of."""
+
+    async def parse(self, text: str, pointer: str) -> Expression:
+        """Parse and check an expression; InvalidArgument (EXPRESSION_INVALID) at `pointer` names the column."""
+        ...
+
+
+class People(Protocol):
+    """Identity, as member lists need it."""
+
+    async def resolve(self, members: Sequence[Member], *, first_index: int) -> list[int]:
+        """
+        Return the person of each member, created where unknown.
+
+        InvalidArgument names members by their index in the whole list, which that of the first one here is given for.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceStatus:
+    """How far an audience is: `building`, `ready` or `failed`; `size` is in persons."""
+
+    state: str
+    size: int
+    progress: float
+    failure: str
+
+
+class Audiences(Protocol):
+    """Scoring, as it keeps audiences."""
+
+    async def create(
+        self, audience_id: str, advertiser_id: str, display_name: str, *, expression: str, person_ids: Sequence[int]
+    ) -> AudienceStatus:
+        """Create an audience from an expression or, where that is empty, a list; the same again is no error."""
+        ...
+
+    async def status(self, audience_id: str) -> AudienceStatus:
+        """Tell how far an audience is; NotFound."""
+        ...
+
+
+class Books(Protocol):
+    """Attribution, as it keeps the ledger and the figures."""
+
+    async def deposit(self, advertiser_id: str, deposit_id: str, *, currency: str, amount_micros: int) -> LedgerEntry:
+        """Book a deposit once; the same id with another body is AlreadyExists."""
+        ...
+
+    async def balances(self, advertiser_id: str) -> list[Balance]:
+        """Tell what an advertiser's accounts hold."""
+        ...
+
+    async def report(self, query: ReportQuery) -> tuple[list[ReportRow], str]:
+        """Return rows and the token of the next page, empty at the end."""
+        ...
+
+    async def entries(
+        self, *, advertiser_id: str, campaign_id: str, page_size: int, page_token: str
+    ) -> tuple[list[LedgerEntry], str]:
+        """Return entries, oldest first, and the token of the next page; empty filters match all."""
+        ...
+
+    async def reconcile(self) -> Reconciliation:
+        """Compare the ledger with the events."""
+        ...
+
+    async def attribution_of(self, advertiser_id: str, order_id: str) -> OrderAttribution:
+        """Explain one order; NotFound."""
+        ...

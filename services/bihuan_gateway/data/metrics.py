@@ -1,0 +1,27 @@
+"""Metrics of the data plane, beside those of `bihuan_shared.metrics`. Labels are bounded names, never ids."""
+
+from prometheus_client import Counter, Gauge
+
+DECISIONS = Counter(
+    "bihuan_placement_decisions_total",
+    "Placements decided, by result: `shown` or the reason why nothing is.",
+    ("result",),
+)
+DEGRADED = Counter(
+    "bihuan_decisions_degraded_total",
+    "Decisions that went on without an answer of a hop: identity, profile, audience, scoring or budget.",
+    ("hop",),
+)
+BEACONS = Counter(
+    "bihuan_beacons_total",
+    "Beacons, by kind and what became of them: an outcome of attribution, `spooled`, `refused` or `invalid`.",
+    ("kind", "outcome"),
+)
+BEHAVIOUR_EVENTS = Counter("bihuan_behaviour_events_total", "Behaviour events, by outcome.", ("outcome",))
+ORDER_EVENTS = Counter("bihuan_order_events_total", "Orders, updates and refunds, by outcome.", ("outcome",))
+SPOOL_BYTES = Gauge("bihuan_spool_bytes", "Bytes on disk that attribution has not taken yet.")
+SPOOL_CUT_BYTES = Counter("bihuan_spool_cut_bytes_total", "Bytes cut from the spool because they were torn or damaged.")
+SPOOL_DRAINED = Counter("bihuan_spool_drained_total", "Spooled events that were handed over, by outcome.", ("outcome",))
+DECISION_RECORDS_DROPPED = Counter(
+    "bihuan_decision_records_dropped_total", "Decision records that the lake got no room for, by cause.", ("cause",)
+)

@@ -1,0 +1,148 @@
+"""Puts the data plane together; the only file of it that names concrete stores, hops and routes together."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+
+from starlette.routing import BaseRoute
+
+from bihuan_gateway.control.control_store import SqlControlStore
+from bihuan_gateway.control.tables import SCHEMA
+from bihuan_gateway.data import metrics
+from bihuan_gateway.data.decision_records import LakeDecisionRecords
+from bihuan_gateway.data.decision_store import METADATA, SqlDecisions
+from bihuan_gateway.data.hops.attribution import GrpcBudgets, GrpcEventLog
+from bihuan_gateway.data.hops.identity import GrpcIdentities
+from bihuan_gateway.data.hops.profile import GrpcProfiles
+from bihuan_gateway.data.hops.scoring import GrpcScorer
+from bihuan_gateway.data.landings import StoredLandings
+from bihuan_gateway.data.openapi import fragment
+from bihuan_gateway.data.ports import (
+    Budgets,
+    DecisionRecords,
+    Decisions,
+    EventLog,
+    Identities,
+    Landings,
+    Profiles,
+    Scorer,
+)
+from bihuan_gateway.data.routes.decisions import DecisionRoutes
+from bihuan_gateway.data.routes.events import EventRoutes
+from bihuan_gateway.data.routes.orders import OrderRoutes
+from bihuan_gateway.data.routes.tracking import TrackingRoutes
+from bihuan_gateway.data.settings import DataSettings
+from bihuan_gateway.data.spool import Spool, SpoolLimits
+from bihuan_gateway.data.spool_drain import SpoolDrain
+from bihuan_gateway.data.use_cases.decide import Decide, DecideLimits
+from bihuan_gateway.data.use_cases.ingest import Ingest
+from bihuan_gateway.data.use_cases.knowledge import PersonSource
+from bihuan_gateway.data.use_cases.orders import RecordOrders
+from bihuan_gateway.data.use_cases.repeat import AnswerOnce
+from bihuan_gateway.data.use_cases.track import BeaconSpool, Outage, Track
+from bihuan_gateway.planes import DataPlane, PlaneParts
+from bihuan_shared.lake import LakeWriter
+from bihuan_shared.sql import Database
+from bihuan_shared.tokens import KeyRing
+
+HOP_SHARE = 0.4
+OUTAGE_PAUSE_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside that the use cases talk to; tests give fakes."""
+
+    identities: Identities
+    profiles: Profiles
+    scorer: Scorer
+    budgets: Budgets
+    events: EventLog
+    decisions: Decisions
+    records: DecisionRecords
+    landings: Landings
+    spool: BeaconSpool
+
+
+def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> list[BaseRoute]:
+    """Wire use cases to routes."""
+    secret = parts.settings.token_keys.get_secret_value()
+    keys = KeyRing.parse(secret)
+    decide = Decide(
+        snapshots=parts.snapshots,
+        persons=PersonSource(ports.identities, ports.profiles, ports.scorer),
+        budgets=ports.budgets,
+        records=ports.records,
+        keys=keys,
+        naming_key=naming_key(secret),
+        clock=parts.clock,
+        random_bytes=parts.random_bytes,
+        count_degraded=lambda hop: metrics.DEGRADED.labels(hop).inc(),
+        limits=DecideLimits(settings.decision_timeout_ms / 1000, settings.prior_pctr, settings.prior_pcvr),
+    )
+    track = Track(
+        snapshots=parts.snapshots,
+        landings=ports.landings,
+        events=ports.events,
+        spool=ports.spool,
+        keys=keys,
+        clock=parts.clock,
+        outage=Outage(OUTAGE_PAUSE_US, lambda: time.monotonic_ns() // 1000),
+        count=lambda kind, outcome: metrics.BEACONS.labels(kind.lower(), outcome).inc(),
+        timeout_s=settings.beacon_timeout_ms / 1000,
+    )
+    ingest = Ingest(
+        ports.identities, ports.profiles, lambda outcome, number: metrics.BEHAVIOUR_EVENTS.labels(outcome).inc(number)
+    )
+    orders = RecordOrders(ports.identities, ports.events, lambda outcome: metrics.ORDER_EVENTS.labels(outcome).inc())
+    once = AnswerOnce(ports.decisions, parts.clock)
+    return [
+        *TrackingRoutes(track).routes(),
+        *DecisionRoutes(decide, once, parts.settings.public_url.rstrip("/")).routes(),
+        *EventRoutes(ingest).routes(),
+        *OrderRoutes(orders, parts.clock).routes(),
+    ]
+
+
+def naming_key(token_keys: str) -> bytes:
+    """Derive the key of ids from the oldest token key, which stays the longest when keys rotate."""
+    oldest = token_keys.rsplit(",", maxsplit=1)[-1].partition(":")[2].strip()
+    return sha256(b"bihuan decision names\n" + oldest.encode()).digest()
+
+
+async def build_data_plane(parts: PlaneParts, settings: DataSettings | None = None) -> DataPlane:
+    """
+    Build the data plane over gRPC, the gateway's database, the lake and the spool.
+
+    Raises ValueError for a token key ring that cannot be read and Unavailable where the database or the spool cannot be
+    opened.
+    """
+    told = settings or DataSettings()
+    hop_s = told.decision_timeout_ms / 1000 * HOP_SHARE
+    async with AsyncExitStack() as opening:
+        database = await Database.open(parts.settings.database_url, METADATA, schema=SCHEMA)
+        opening.push_async_callback(database.close)
+        folder = told.spool_dir or parts.settings.state_dir / "gateway" / "spool"
+        spool = Spool(folder, SpoolLimits(max_bytes=told.spool_max_bytes))
+        opening.push_async_callback(spool.close)
+        metrics.SPOOL_CUT_BYTES.inc(spool.cut_bytes)
+        records = LakeDecisionRecords(LakeWriter(parts.settings.lake_url))
+        opening.push_async_callback(records.flush)
+        decisions = SqlDecisions(database)
+        identities = GrpcIdentities(parts.hops.identity, timeout_s=hop_s)
+        profiles = GrpcProfiles(parts.hops.profile, timeout_s=hop_s)
+        scorer = GrpcScorer(parts.hops.scoring, parts.hops.audiences, timeout_s=hop_s)
+        budgets = GrpcBudgets(parts.hops.attribution, timeout_s=told.decision_timeout_ms / 1000)
+        events = GrpcEventLog(parts.hops.attribution, timeout_s=told.beacon_timeout_ms / 1000)
+        for busy in (decisions, identities, profiles, scorer, budgets, events):
+            opening.push_async_callback(busy.close)
+        landings = StoredLandings(SqlControlStore(database))
+        ports = Ports(identities, profiles, scorer, budgets, events, decisions, records, landings, spool)
+        routes = assemble_routes(parts, ports, told)
+        background: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("spool", SpoolDrain(spool, events).run),
+            ("decision-records", records.run),
+        ]
+        return DataPlane(routes, background, opening.pop_all().aclose, database.ping, fragment())

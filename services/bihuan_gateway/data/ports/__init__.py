@@ -1,0 +1,66 @@
+"""What the use cases need from the other services and from stores, in plain types; `hops` speaks the wire."""
+
+from bihuan_gateway.data.ports.auction import (
+    Budgets,
+    ReserveAnswer,
+    ReserveOutcome,
+    ReserveQuery,
+    ScoreContext,
+    ScoreQuery,
+    Scorer,
+    Scores,
+)
+from bihuan_gateway.data.ports.decisions import (
+    CandidateRecord,
+    DecisionRecord,
+    DecisionRecords,
+    Decisions,
+    Landings,
+    StoredDecision,
+)
+from bihuan_gateway.data.ports.effect import Beacon, EventLog, OrderEvent, OrderLine, Recorded, RecordResult
+from bihuan_gateway.data.ports.people import (
+    Behaviour,
+    Consent,
+    Fact,
+    Identifier,
+    Identities,
+    IngestOutcome,
+    Link,
+    Profiles,
+    ProfileView,
+    Value,
+)
+
+__all__ = [
+    "Beacon",
+    "Behaviour",
+    "Budgets",
+    "CandidateRecord",
+    "Consent",
+    "DecisionRecord",
+    "DecisionRecords",
+    "Decisions",
+    "EventLog",
+    "Fact",
+    "Identifier",
+    "Identities",
+    "IngestOutcome",
+    "Landings",
+    "Link",
+    "OrderEvent",
+    "OrderLine",
+    "ProfileView",
+    "Profiles",
+    "RecordResult",
+    "Recorded",
+    "ReserveAnswer",
+    "ReserveOutcome",
+    "ReserveQuery",
+    "ScoreContext",
+    "ScoreQuery",
+    "Scorer",
+    "Scores",
+    "StoredDecision",
+    "Value",
+]

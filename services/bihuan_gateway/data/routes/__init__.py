@@ -1,0 +1,1 @@
+"""The data plane's HTTP routes: wire to use cases and back; they decide nothing."""

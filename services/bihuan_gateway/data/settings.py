@@ -1,0 +1,28 @@
+"""What the data plane can be told by its environment."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class DataSettings(BaseSettings):
+    """Settings of the data plane, read once from `BIHUAN_GATEWAY_*`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BIHUAN_GATEWAY_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    decision_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 500
+    """Time of one decision; each hop but the last gets at most 40 % of it."""
+    beacon_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 1_000
+    """Time that attribution has to commit a beacon before it goes to the spool."""
+    prior_pctr: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Click probability where scoring does not answer."""
+    prior_pcvr: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Order probability where scoring does not answer."""
+    spool_dir: Path | None = None
+    """Folder of the spool, on a volume that outlives the process; `gateway/spool` in the state folder when absent."""
+    spool_max_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 30
+    """Bytes on disk beyond which beacons are refused with 503."""

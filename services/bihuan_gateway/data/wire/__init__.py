@@ -1,0 +1,1 @@
+"""What the data plane's HTTP bodies look like: msgspec structs, strict, no unknown fields."""

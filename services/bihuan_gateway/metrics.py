@@ -1,0 +1,17 @@
+"""Metrics of the HTTP edge, beside those of `bihuan_shared.metrics`. Labels are route templates, never addresses."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+HTTP_REQUESTS = Counter(
+    "bihuan_http_requests_total",
+    "Requests answered, by method, route template and status.",
+    ("method", "route", "status"),
+)
+HTTP_DURATION = Histogram(
+    "bihuan_http_request_duration_seconds",
+    "Time from the arrival of a request to the end of its answer, by route template.",
+    ("route",),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+TERMS_PENDING = Gauge("bihuan_terms_outbox_rows", "Campaigns whose newest terms attribution has not acknowledged.")
+SNAPSHOT_VERSION = Gauge("bihuan_serving_snapshot_version", "Version of the serving snapshot in use.")

@@ -1,0 +1,91 @@
+"""Audiences."""
+
+from typing import Annotated
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from bihuan_gateway.control.fields import ResourceId
+from bihuan_gateway.control.ports import AudienceStatus
+from bihuan_gateway.control.resources import Resource
+from bihuan_gateway.control.specs import MAX_MEMBERS, AudienceSpec, Kind, Member
+from bihuan_gateway.routes.wire import (
+    After,
+    Caller,
+    Control,
+    Key,
+    Named,
+    Size,
+    Tenant,
+    View,
+    control_router,
+    document,
+    listed,
+    spec_of,
+)
+
+router = control_router("audiences")
+
+
+class AudienceCreate(AudienceSpec):
+    """An audience to create, from members (each one person) or from an expression."""
+
+    id: ResourceId | None = None
+    members: Annotated[tuple[Member, ...], Field(max_length=MAX_MEMBERS)] = ()
+
+
+class AudienceListView(View, AudienceSpec):
+    """An audience by name."""
+
+
+class AudienceView(AudienceListView):
+    """An audience as it stands: `state` is building, ready or failed; `size` is in persons."""
+
+    state: str
+    size: int
+    progress: float
+    failure: str
+
+
+class AudiencePage(BaseModel):
+    """A page of audiences, by id."""
+
+    audiences: list[AudienceListView]
+    next_page_token: str
+
+
+def _answer(resource: Resource, status: AudienceStatus, code: int) -> JSONResponse:
+    written = {
+        **document(resource),
+        "state": status.state,
+        "size": status.size,
+        "progress": status.progress,
+        "failure": status.failure,
+    }
+    return JSONResponse(written, status_code=code, headers={"location": f"/v1/audiences/{resource.id}"})
+
+
+@router.post("/v1/audiences", status_code=201, response_model=AudienceView)
+async def create_audience(body: AudienceCreate, control: Control, caller: Caller, key: Key = None) -> JSONResponse:
+    """Create an audience; a list is ready at once, an expression is built in the background."""
+    spec = spec_of(AudienceSpec, body)
+    resource, status = await control.audiences.create(caller, spec, body.members, audience_id=body.id, key=key)
+    return _answer(resource, status, 201)
+
+
+@router.get("/v1/audiences/{resource_id}", response_model=AudienceView)
+async def get_audience(resource_id: Named, control: Control, caller: Caller) -> JSONResponse:
+    """Show one audience and how far it is."""
+    resource, status = await control.audiences.get(caller, resource_id)
+    return _answer(resource, status, 200)
+
+
+@router.get("/v1/audiences", response_model=AudiencePage)
+async def list_audiences(
+    control: Control, caller: Caller, after: After, size: Size = 100, advertiser_id: Tenant = None
+) -> JSONResponse:
+    """List audiences by id."""
+    page = await control.catalogue.list(
+        caller, Kind.AUDIENCES, size=size, after=after, advertiser_id=advertiser_id, parent_id=None
+    )
+    return listed(page, "audiences")

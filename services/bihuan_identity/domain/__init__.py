@@ -1,0 +1,1 @@
+"""What identity is about: namespaces, keyed identifiers, evidence, and the rules that turn evidence into persons."""

@@ -1,0 +1,40 @@
+"""The composition root: which store, taxonomy, clock and stream the server works with."""
+
+import asyncio
+import random
+from functools import partial
+
+import grpc
+
+from bihuan.profile.v1.profile_pb2_grpc import add_ProfileServiceServicer_to_server
+from bihuan_profile.domain.taxonomy import TAXONOMY
+from bihuan_profile.profile_store.in_redis import RedisProfileStore
+from bihuan_profile.rpc import ProfileServicer
+from bihuan_profile.settings import Settings
+from bihuan_profile.stream import AcceptedEvents, follow, reader_of
+from bihuan_profile.use_cases.ports import Backoff
+from bihuan_shared.clock import clock_from
+from bihuan_shared.redis import open_redis
+from bihuan_shared.rpc.server import ServiceApp
+
+
+async def build(settings: Settings) -> ServiceApp:
+    """Open the store and wire the service. Raises Unavailable where the store does not answer."""
+    client = await open_redis(settings.store_url())
+    store = RedisProfileStore(client)
+    backoff = Backoff(random.Random(), asyncio.sleep)  # noqa: S311  # spreads load, no more
+    events = AcceptedEvents(store, backoff)
+    reader = reader_of(client, settings.consumer, settings.event_shards)
+    servicer = ProfileServicer(store, TAXONOMY, clock_from(settings.clock), backoff)
+    return ServiceApp(
+        name="profile",
+        servicers=((servicer, _register, "bihuan.profile.v1.ProfileService"),),
+        ready=store.ping,
+        background=(("accepted_events", partial(follow, reader, events)),) if settings.consume else (),
+        close=client.aclose,
+    )
+
+
+def _register(servicer: object, server: grpc.aio.Server) -> None:
+    assert isinstance(servicer, ProfileServicer)
+    add_ProfileServiceServicer_to_server(servicer, server)

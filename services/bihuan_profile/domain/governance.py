@@ -1,0 +1,69 @@
+"""
+What may be read: data class by purpose by consent.
+
+The numbers of both enums are those of `bihuan.common.v1`, so the wire layer converts by value.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+
+class DataClass(IntEnum):
+    """Where a fact comes from. Classes are kept apart and released apart."""
+
+    REGISTRATION = 1
+    OPERATION = 2
+    TRANSACTION = 3
+    SOCIAL = 4
+
+
+class Purpose(IntEnum):
+    """Why data is read."""
+
+    TARGETING = 1
+    PERSONALISATION = 2
+    MEASUREMENT = 3
+    INSIGHT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a person agreed to. Whatever it does not name is not allowed: an empty one allows nothing."""
+
+    purposes: frozenset[Purpose] = frozenset()
+    data_classes: frozenset[DataClass] = frozenset()
+
+
+NO_CONSENT: Final = Consent()
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What one read may see: a purpose and the data classes that it may touch."""
+
+    purpose: Purpose
+    data_classes: frozenset[DataClass]
+
+    def allows(self, data_class: DataClass, purposes: frozenset[Purpose]) -> bool:
+        """Whether a fact of `data_class`, usable for `purposes`, may be told."""
+        return data_class in self.data_classes and self.purpose in purposes
+
+
+def permit_by_consent(purpose: Purpose, consent: Consent) -> Permit:
+    """The permit of a read under `consent`; it allows nothing unless the consent names the purpose."""
+    return Permit(purpose, consent.data_classes if purpose in consent.purposes else frozenset())
+
+
+def permit_for_batch_work(purpose: Purpose) -> Permit:
+    """
+    The permit of a scan over everyone, which brings nobody's consent along.
+
+    What a tag's purposes allow is told; the social class never is.
+    """
+    return Permit(purpose, frozenset(DataClass) - {DataClass.SOCIAL})
+
+
+ALL_PURPOSES: Final = frozenset(Purpose)
+ADVERTISING_PURPOSES: Final = frozenset({Purpose.TARGETING, Purpose.PERSONALISATION, Purpose.INSIGHT})
+TARGETING_PURPOSES: Final = frozenset({Purpose.TARGETING, Purpose.INSIGHT})

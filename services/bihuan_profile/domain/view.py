@@ -1,0 +1,164 @@
+"""What a read tells about a person: the record as of now, less what purpose and consent withhold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bihuan_profile.domain.behaviour import Behaviour, data_class_of
+from bihuan_profile.domain.decay import Weights, instant_factor, long_factor
+from bihuan_profile.domain.governance import DataClass, Permit
+from bihuan_profile.domain.record import Fact, Record
+from bihuan_profile.domain.segments import SEGMENTS
+from bihuan_profile.domain.taxonomy import ACTIVITY_PURPOSES, INTEREST_PURPOSES, RFM_PURPOSES, Taxonomy
+
+VISIBLE: Final = 1e-6
+"""An interest weaker than this at both speeds is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeView:
+    """A fact and the class it belongs to."""
+
+    name: str
+    fact: Fact
+    data_class: DataClass
+
+
+@dataclass(frozen=True, slots=True)
+class InterestView:
+    """Interest in a tag, decayed to the time of the read; never negative."""
+
+    tag: str
+    long_term: float
+    instant: float
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityView:
+    """How often a behaviour was seen, decayed to the time of the read, and in all."""
+
+    behaviour: int
+    long_term: float
+    instant: float
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RfmView:
+    """Orders. `monetary` is sorted by currency; `decayed_micros` is that of the first, decayed to the read."""
+
+    last_order_time_us: int
+    frequency: int
+    monetary: tuple[tuple[str, int], ...]
+    decayed_micros: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileView:
+    """What may be told. `withheld_count` counts attributes, interests, activities, segments and RFM that may not be."""
+
+    attributes: tuple[AttributeView, ...] = ()
+    interests: tuple[InterestView, ...] = ()
+    activities: tuple[ActivityView, ...] = ()
+    segments: tuple[str, ...] = ()
+    rfm: RfmView | None = None
+    withheld_count: int = 0
+    empty: bool = True
+
+
+def release(record: Record, permit: Permit, now_us: int, taxonomy: Taxonomy) -> ProfileView:
+    """
+    What `permit` lets out of `record` at `now_us`.
+
+    A read at an instant before the newest event is answered as of that event. An attribute that the taxonomy does not
+    know (any more) is withheld.
+    """
+    age_us = now_us - record.reference_us
+    attributes, withheld_attributes = _attributes(record, permit, taxonomy)
+    interests, withheld_interests = _interests(record, permit, age_us)
+    activities, withheld_activities = _activities(record, permit, age_us)
+    segments, withheld_segments = _segments(record, permit, now_us)
+    rfm, withheld_rfm = _rfm(record, permit, age_us)
+    return ProfileView(
+        attributes,
+        interests,
+        activities,
+        segments,
+        rfm,
+        withheld_attributes + withheld_interests + withheld_activities + withheld_segments + withheld_rfm,
+        empty=not record.facts and not record.counts,
+    )
+
+
+def _attributes(record: Record, permit: Permit, taxonomy: Taxonomy) -> tuple[tuple[AttributeView, ...], int]:
+    told = []
+    for name, fact in sorted(record.facts.items()):
+        tag = taxonomy.get(name)
+        if tag is not None and permit.allows(tag.data_class, tag.purposes):
+            told.append(AttributeView(name, fact, tag.data_class))
+    return tuple(told), len(record.facts) - len(told)
+
+
+def _interests(record: Record, permit: Permit, age_us: int) -> tuple[tuple[InterestView, ...], int]:
+    allowed: list[Weights[str]] = []
+    withheld = 0
+    for data_class, weights in (
+        (DataClass.OPERATION, record.operation_interests),
+        (DataClass.TRANSACTION, record.transaction_interests),
+    ):
+        if permit.allows(data_class, INTEREST_PURPOSES):
+            allowed.append(weights)
+        else:
+            withheld += len(weights.long)
+    slow, fast = long_factor(age_us), instant_factor(age_us)
+    long, instant = _sum([w.long for w in allowed]), _sum([w.instant for w in allowed])
+    told = []
+    for tag, weight in sorted(long.items(), key=lambda item: (-item[1], item[0])):
+        long_term, lately = max(0.0, weight * slow), max(0.0, instant.get(tag, 0.0) * fast)
+        if long_term >= VISIBLE or lately >= VISIBLE:
+            told.append(InterestView(tag, long_term, lately))
+    return tuple(told), withheld
+
+
+def _sum(parts: list[Mapping[str, float]]) -> Mapping[str, float]:
+    if len(parts) == 1:
+        return parts[0]
+    total: dict[str, float] = {}
+    for part in parts:
+        for tag, weight in part.items():
+            total[tag] = total.get(tag, 0.0) + weight
+    return total
+
+
+def _activities(record: Record, permit: Permit, age_us: int) -> tuple[tuple[ActivityView, ...], int]:
+    slow, fast = long_factor(age_us), instant_factor(age_us)
+    activity = record.activity
+    told = tuple(
+        ActivityView(
+            behaviour,
+            activity.long.get(behaviour, 0.0) * slow,
+            activity.instant.get(behaviour, 0.0) * fast,
+            count.total,
+        )
+        for behaviour, count in sorted(record.counts.items())
+        if permit.allows(data_class_of(Behaviour(behaviour)), ACTIVITY_PURPOSES)
+    )
+    return told, len(record.counts) - len(told)
+
+
+def _segments(record: Record, permit: Permit, now_us: int) -> tuple[tuple[str, ...], int]:
+    held = [segment for segment in SEGMENTS if segment.holds(record, now_us)]
+    told = tuple(segment.name for segment in held if permit.allows(segment.data_class, segment.purposes))
+    return told, len(held) - len(told)
+
+
+def _rfm(record: Record, permit: Permit, age_us: int) -> tuple[RfmView | None, int]:
+    orders = record.orders
+    if not orders.frequency and not orders.monetary:
+        return None, 0
+    if not permit.allows(DataClass.TRANSACTION, RFM_PURPOSES):
+        return None, 1
+    monetary = sorted(orders.monetary.items())
+    decayed = max(0.0, monetary[0][1].decayed_micros * long_factor(age_us)) if monetary else 0.0
+    sums = tuple((currency, spend.micros) for currency, spend in monetary)
+    return RfmView(orders.last_time_us, orders.frequency, sums, decayed), 0

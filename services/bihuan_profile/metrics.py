@@ -1,0 +1,27 @@
+"""What profile counts. Labels are bounded."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+import prometheus_client
+
+from bihuan_profile.use_cases.ingesting import Result
+
+EVENTS: Final = prometheus_client.Counter(
+    "bihuan_profile_events_total",
+    "Events taken in or not, by way (call, stream), outcome and reason.",
+    ("way", "outcome", "reason"),
+)
+STREAM_IGNORED: Final = prometheus_client.Counter(
+    "bihuan_profile_stream_ignored_total", "Accepted events that concern no known person or are no behaviour."
+)
+STREAM_POISONED: Final = prometheus_client.Counter(
+    "bihuan_profile_stream_poisoned_total", "Messages of the event streams that could not be understood."
+)
+
+
+def count_results(way: str, results: Iterable[Result]) -> None:
+    """Count what became of a batch that came by `way`."""
+    for (outcome, reason), count in Counter((result.outcome, result.reason) for result in results).items():
+        EVENTS.labels(way, outcome.name, reason).inc(count)

@@ -1,0 +1,151 @@
+"""
+The stored form of a record: 5 bytes of header and a MessagePack array.
+
+Header: one byte of format (`FORMAT`, or `ERASED` with nothing after it), four of revision (big-endian, never 0), so
+that a script can compare the revision without decoding anything. Weights are packed doubles behind the list of their
+keys, those with an instantaneous weight first. Facts learnt at the same instant share its number.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from bihuan_profile.domain.decay import Weights
+from bihuan_profile.domain.record import Count, Fact, Orders, Record, Spend
+from bihuan_profile.use_cases.ports import Held
+
+FORMAT: Final = 1
+ERASED: Final = 0
+HEADER: Final = struct.Struct(">BI")
+MAX_REVISION: Final = 2**32 - 1
+
+_Key = TypeVar("_Key", str, int)
+
+
+class DamagedBlobError(Exception):
+    """The bytes are no record of a format that this version reads."""
+
+
+class _Interests(msgspec.Struct, array_like=True):
+    tags: list[str]
+    active: int
+    weights: bytes
+
+
+class _Activity(msgspec.Struct, array_like=True):
+    behaviours: list[int]
+    active: int
+    weights: bytes
+    counts: list[tuple[int, int]]
+
+
+class _Blob(msgspec.Struct, array_like=True):
+    reference_us: int
+    first_operation_us: int
+    facts: list[tuple[int, dict[str, str | float | bool]]]
+    operation: _Interests
+    transaction: _Interests
+    activity: _Activity
+    last_order_us: int
+    orders: int
+    monetary: dict[str, tuple[int, float]]
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(_Blob)
+
+
+def next_revision(revision: int) -> int:
+    """The revision after `revision`; it wraps and skips 0, which stands for nothing held."""
+    return revision % MAX_REVISION + 1
+
+
+def revision_bytes(revision: int) -> bytes:
+    """Bytes 1 to 4 of what holds `revision`; none for 0, which stands for nothing held."""
+    return HEADER.pack(FORMAT, revision)[1:] if revision else b""
+
+
+def encode(record: Record | None, revision: int) -> bytes:
+    """The stored form of a record, or of an erased person (None)."""
+    if record is None:
+        return HEADER.pack(ERASED, revision)
+    behaviours, active, weights = _pack(record.activity)
+    counts = record.counts
+    blob = _Blob(
+        reference_us=record.reference_us,
+        first_operation_us=record.first_operation_us,
+        facts=_grouped(record.facts),
+        operation=_Interests(*_pack(record.operation_interests)),
+        transaction=_Interests(*_pack(record.transaction_interests)),
+        activity=_Activity(
+            behaviours,
+            active,
+            weights,
+            [(counts[key].total, record.reference_us - counts[key].last_time_us) for key in behaviours],
+        ),
+        last_order_us=record.orders.last_time_us,
+        orders=record.orders.frequency,
+        monetary={code: (spend.micros, spend.decayed_micros) for code, spend in record.orders.monetary.items()},
+    )
+    return HEADER.pack(FORMAT, revision) + _encoder.encode(blob)
+
+
+def decode(data: bytes | None) -> Held:
+    """What `data` holds; None stands for nothing. Raises DamagedBlobError."""
+    if data is None:
+        return Held()
+    if len(data) < HEADER.size:
+        raise DamagedBlobError("too short")
+    form, revision = HEADER.unpack_from(data)
+    if form == ERASED:
+        return Held(revision=revision, erased=True)
+    if form != FORMAT:
+        raise DamagedBlobError(f"format {form}")
+    try:
+        return Held(_record(_decoder.decode(memoryview(data)[HEADER.size :])), revision)
+    except (msgspec.MsgspecError, struct.error, ValueError) as error:
+        raise DamagedBlobError(str(error)) from error
+
+
+def _record(blob: _Blob) -> Record:
+    activity = blob.activity
+    return Record(
+        reference_us=blob.reference_us,
+        first_operation_us=blob.first_operation_us,
+        facts={name: Fact(value, time_us) for time_us, facts in blob.facts for name, value in facts.items()},
+        operation_interests=_unpack(blob.operation.tags, blob.operation.active, blob.operation.weights),
+        transaction_interests=_unpack(blob.transaction.tags, blob.transaction.active, blob.transaction.weights),
+        activity=_unpack(activity.behaviours, activity.active, activity.weights),
+        counts={
+            behaviour: Count(total, blob.reference_us - age_us)
+            for behaviour, (total, age_us) in zip(activity.behaviours, activity.counts, strict=True)
+        },
+        orders=Orders(
+            blob.last_order_us,
+            blob.orders,
+            {code: Spend(micros, decayed) for code, (micros, decayed) in blob.monetary.items()},
+        ),
+    )
+
+
+def _grouped(facts: Mapping[str, Fact]) -> list[tuple[int, dict[str, str | float | bool]]]:
+    by_time: dict[int, dict[str, str | float | bool]] = {}
+    for name, fact in facts.items():
+        by_time.setdefault(fact.time_us, {})[name] = fact.value
+    return list(by_time.items())
+
+
+def _pack(weights: Weights[_Key]) -> tuple[list[_Key], int, bytes]:
+    long: Mapping[_Key, float] = weights.long
+    instant: Mapping[_Key, float] = weights.instant
+    keys: list[_Key] = list(instant)
+    keys += [key for key in long if key not in instant]
+    values = [*map(long.__getitem__, keys), *instant.values()]
+    return keys, len(instant), struct.pack(f"<{len(values)}d", *values)
+
+
+def _unpack(keys: Sequence[_Key], active: int, weights: bytes) -> Weights[_Key]:
+    values = struct.unpack(f"<{len(keys) + active}d", weights)
+    return Weights(dict(zip(keys, values, strict=False)), dict(zip(keys[:active], values[len(keys) :], strict=True)))

@@ -1,0 +1,102 @@
+"""The wire side of profile: translates between messages and the domain, decides nothing."""
+
+from collections.abc import AsyncIterator
+
+import grpc
+
+from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
+from bihuan_profile import wire
+from bihuan_profile.domain.governance import Purpose
+from bihuan_profile.domain.taxonomy import Taxonomy
+from bihuan_profile.metrics import count_results
+from bihuan_profile.use_cases import ingesting, knowing
+from bihuan_profile.use_cases.ports import Backoff, ProfileStore
+from bihuan_shared.clock import Clock
+
+GetContext = grpc.aio.ServicerContext[profile_pb2.GetProfileRequest, profile_pb2.GetProfileResponse]
+BatchGetContext = grpc.aio.ServicerContext[profile_pb2.BatchGetProfilesRequest, profile_pb2.BatchGetProfilesResponse]
+IngestContext = grpc.aio.ServicerContext[profile_pb2.IngestEventsRequest, profile_pb2.IngestEventsResponse]
+SetContext = grpc.aio.ServicerContext[profile_pb2.SetAttributesRequest, profile_pb2.SetAttributesResponse]
+ScanContext = grpc.aio.ServicerContext[profile_pb2.ScanProfilesRequest, profile_pb2.ScanProfilesResponse]
+DeleteContext = grpc.aio.ServicerContext[profile_pb2.DeleteProfileRequest, profile_pb2.DeleteProfileResponse]
+ListContext = grpc.aio.ServicerContext[profile_pb2.ListTagsRequest, profile_pb2.ListTagsResponse]
+
+
+class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
+    """`bihuan.profile.v1.ProfileService`."""
+
+    def __init__(self, store: ProfileStore, taxonomy: Taxonomy, clock: Clock, backoff: Backoff) -> None:
+        self._store = store
+        self._taxonomy = taxonomy
+        self._clock = clock
+        self._backoff = backoff
+
+    async def GetProfile(  # noqa: N802
+        self, request: profile_pb2.GetProfileRequest, _context: GetContext
+    ) -> profile_pb2.GetProfileResponse:
+        """One profile."""
+        query = wire.query_of(request)
+        views = await knowing.get_profiles(self._store, self._taxonomy, self._clock.now_us(), [query])
+        return profile_pb2.GetProfileResponse(profile=wire.profile_message(query.person_id, views[0]))
+
+    async def BatchGetProfiles(  # noqa: N802
+        self, request: profile_pb2.BatchGetProfilesRequest, _context: BatchGetContext
+    ) -> profile_pb2.BatchGetProfilesResponse:
+        """One profile a query, in the same order."""
+        queries = [wire.query_of(query) for query in request.queries]
+        views = await knowing.get_profiles(self._store, self._taxonomy, self._clock.now_us(), queries)
+        profiles = [wire.profile_message(q.person_id, view) for q, view in zip(queries, views, strict=True)]
+        return profile_pb2.BatchGetProfilesResponse(profiles=profiles)
+
+    async def IngestEvents(  # noqa: N802
+        self, request: profile_pb2.IngestEventsRequest, _context: IngestContext
+    ) -> profile_pb2.IngestEventsResponse:
+        """One result an event, in the same order."""
+        now_us = self._clock.now_us()
+        submissions = wire.submissions_of(request.events, now_us)
+        results = await ingesting.ingest_events(self._store, self._backoff, now_us, submissions)
+        count_results("call", results)
+        return profile_pb2.IngestEventsResponse(
+            results=[
+                profile_pb2.IngestResult(
+                    event_id=event.event_id,
+                    outcome=profile_pb2.IngestOutcome.ValueType(result.outcome),
+                    reason=result.reason,
+                )
+                for event, result in zip(request.events, results, strict=True)
+            ]
+        )
+
+    async def SetAttributes(  # noqa: N802
+        self, request: profile_pb2.SetAttributesRequest, _context: SetContext
+    ) -> profile_pb2.SetAttributesResponse:
+        """How many attributes changed."""
+        now_us = self._clock.now_us()
+        updates = wire.fact_updates_of(request.updates, now_us)
+        changed = await knowing.set_attributes(self._store, self._backoff, self._taxonomy, now_us, updates)
+        return profile_pb2.SetAttributesResponse(changed_count=changed)
+
+    async def ScanProfiles(  # noqa: N802
+        self, request: profile_pb2.ScanProfilesRequest, _context: ScanContext
+    ) -> AsyncIterator[profile_pb2.ScanProfilesResponse]:
+        """Every profile."""
+        purpose = Purpose(request.purpose)
+        async for batch in knowing.scan_profiles(self._store, self._taxonomy, self._clock.now_us(), purpose):
+            yield profile_pb2.ScanProfilesResponse(
+                profiles=[wire.profile_message(person_id, view) for person_id, view in batch]
+            )
+
+    async def DeleteProfile(  # noqa: N802
+        self, request: profile_pb2.DeleteProfileRequest, _context: DeleteContext
+    ) -> profile_pb2.DeleteProfileResponse:
+        """Whether there was anything to erase."""
+        person_id = wire.person_id_of(request.person)
+        return profile_pb2.DeleteProfileResponse(
+            deleted=await knowing.delete_profile(self._store, self._backoff, person_id)
+        )
+
+    async def ListTags(  # noqa: N802
+        self, _request: profile_pb2.ListTagsRequest, _context: ListContext
+    ) -> profile_pb2.ListTagsResponse:
+        """The taxonomy."""
+        return profile_pb2.ListTagsResponse(tags=[wire.tag_message(tag) for tag in self._taxonomy.tags])

@@ -1,0 +1,27 @@
+"""What profile can be told by its environment, `BIHUAN_PROFILE_*`."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from bihuan_shared.settings import ServerSettings
+
+
+class Settings(ServerSettings):
+    """Settings of profile; the shared ones included."""
+
+    model_config = SettingsConfigDict(env_prefix="BIHUAN_PROFILE_")
+
+    consume: bool = True
+    """Whether this process reads the streams of accepted events."""
+    consumer: Annotated[str, Field(min_length=1, max_length=64)] = "profile-0"
+    """Name of this process among the readers of the streams; unique, and stable over restarts."""
+    event_shards: Annotated[int, Field(ge=1, le=1_024)] = 4
+    """Number of shards of the stream of accepted events, as its writer cuts it."""
+
+    def store_url(self) -> str:
+        """The URL of Redis or Valkey. ValueError where none is set: profiles are kept nowhere else."""
+        if not self.redis_url:
+            raise ValueError("BIHUAN_PROFILE_REDIS_URL or BIHUAN_REDIS_URL must be set")
+        return self.redis_url

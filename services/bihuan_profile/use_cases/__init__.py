@@ -1,0 +1,1 @@
+"""What profile does, one async function a call; stores are ports."""

@@ -1,0 +1,69 @@
+"""The composition root: which registry, stores, clock and profile service the server works with."""
+
+import asyncio
+
+import grpc
+
+from bihuan.scoring.v1.audience_pb2_grpc import add_AudienceServiceServicer_to_server
+from bihuan.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
+from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
+from bihuan_scoring.bitmap_store import BitmapFiles
+from bihuan_scoring.profile_client import GrpcProfiles
+from bihuan_scoring.registry_store import DiskModelRegistry
+from bihuan_scoring.rpc.audiences import AudienceServicer
+from bihuan_scoring.rpc.scoring import ScoringServicer
+from bihuan_scoring.settings import Settings
+from bihuan_scoring.training_job import TrainedModel, train_model
+from bihuan_scoring.use_cases.audiences import Audiences
+from bihuan_scoring.use_cases.building import AudienceBuilder
+from bihuan_scoring.use_cases.scoring import ServingModel
+from bihuan_shared.clock import clock_from
+from bihuan_shared.rpc.client import open_channel
+from bihuan_shared.rpc.server import ServiceApp
+from bihuan_shared.sql import Database
+
+__all__ = ["TrainedModel", "build", "train_model"]
+
+SCHEMA = "scoring"
+
+
+async def build(settings: Settings) -> ServiceApp:
+    """
+    Open the stores, load the model that serves and every audience, and wire the service.
+
+    Raises Unavailable where the database does not answer.
+    """
+    clock = clock_from(settings.clock)
+    serving = ServingModel(DiskModelRegistry(settings.state_dir / "models"))
+    await serving.load()
+    database = await Database.open(settings.database_url, METADATA, schema=SCHEMA)
+    channel = open_channel(settings.profile_target, secret=settings.caller_secret.get_secret_value(), service="profile")
+    profiles = GrpcProfiles(channel)
+    audiences = Audiences(SqlAudienceStore(database), BitmapFiles(settings.state_dir / "audiences"), profiles)
+    await audiences.load()
+    builder = AudienceBuilder(audiences, profiles, asyncio.sleep)
+
+    async def close() -> None:
+        await channel.close()
+        await database.close()
+
+    return ServiceApp(
+        name="scoring",
+        servicers=(
+            (ScoringServicer(serving, clock), _register_scoring, "bihuan.scoring.v1.ScoringService"),
+            (AudienceServicer(audiences, clock), _register_audiences, "bihuan.scoring.v1.AudienceService"),
+        ),
+        ready=database.ping,
+        background=(("audience_builder", builder.run),),
+        close=close,
+    )
+
+
+def _register_scoring(servicer: object, server: grpc.aio.Server) -> None:
+    assert isinstance(servicer, ScoringServicer)
+    add_ScoringServiceServicer_to_server(servicer, server)
+
+
+def _register_audiences(servicer: object, server: grpc.aio.Server) -> None:
+    assert isinstance(servicer, AudienceServicer)
+    add_AudienceServiceServicer_to_server(servicer, server)

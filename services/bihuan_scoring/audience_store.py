@@ -1,0 +1,122 @@
+"""Audiences and erased persons in SQL."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from bihuan_scoring.domain.audiences import Audience, AudienceState
+from bihuan_shared.sql import Database, insert_ignore
+
+METADATA = sa.MetaData()
+
+_audiences = sa.Table(
+    "audiences",
+    METADATA,
+    sa.Column("audience_id", sa.String(64), primary_key=True),
+    sa.Column("advertiser_id", sa.String(64), nullable=False, index=True),
+    sa.Column("display_name", sa.Text, nullable=False),
+    sa.Column("expression", sa.Text, nullable=False),
+    sa.Column("definition_sha256", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("failure", sa.Text, nullable=False),
+)
+_erased = sa.Table(
+    "erased_persons",
+    METADATA,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+)
+
+
+class SqlAudienceStore:
+    """Keeps audiences in the service's own database. Raises Unavailable where that is lost."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, audience: Audience) -> Audience:
+        """The stored audience of that id: this one where there was none, else the one that was first."""
+
+        def insert(connection: sa.Connection) -> Audience:
+            connection.execute(insert_ignore(self._database.dialect, _audiences).values(**_columns(audience)))
+            row = connection.execute(_select(audience.audience_id)).one()
+            return _audience(row)
+
+        return await self._database.write(insert)
+
+    async def get(self, audience_id: str) -> Audience | None:
+        """One audience; None where there is none."""
+        row = await self._database.read(lambda connection: connection.execute(_select(audience_id)).one_or_none())
+        return None if row is None else _audience(row)
+
+    async def page(self, advertiser_id: str, after_id: str, limit: int) -> Sequence[Audience]:
+        """Up to `limit` audiences with ids above `after_id`, by id; an empty advertiser means everyone's."""
+        query = sa.select(_audiences).where(_audiences.c.audience_id > after_id)
+        if advertiser_id:
+            query = query.where(_audiences.c.advertiser_id == advertiser_id)
+        return await self._rows(query.order_by(_audiences.c.audience_id).limit(limit))
+
+    async def all(self) -> Sequence[Audience]:
+        """Every audience, by id."""
+        return await self._rows(sa.select(_audiences).order_by(_audiences.c.audience_id))
+
+    async def update(self, audiences: Sequence[Audience]) -> None:
+        """Store new states of audiences that still exist, in one transaction."""
+        await self._database.write(lambda connection: _update(connection, audiences))
+
+    async def delete(self, audience_id: str) -> bool:
+        """Delete; True where there was one."""
+        statement = sa.delete(_audiences).where(_audiences.c.audience_id == audience_id)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount > 0)
+
+    async def erase(self, person_id: int, changed: Sequence[Audience]) -> None:
+        """Note that a person was erased, with the audiences that this changed, in one transaction."""
+
+        def erase(connection: sa.Connection) -> None:
+            connection.execute(insert_ignore(self._database.dialect, _erased).values(person_id=person_id))
+            _update(connection, changed)
+
+        await self._database.write(erase)
+
+    async def erased(self) -> frozenset[int]:
+        """Every person who was erased."""
+        query = sa.select(_erased.c.person_id)
+        return frozenset(await self._database.read(lambda connection: connection.execute(query).scalars().all()))
+
+    async def _rows(self, query: sa.Select[tuple[object, ...]]) -> Sequence[Audience]:
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [_audience(row) for row in rows]
+
+
+def _select(audience_id: str) -> sa.Select[tuple[object, ...]]:
+    return sa.select(_audiences).where(_audiences.c.audience_id == audience_id)
+
+
+def _update(connection: sa.Connection, audiences: Sequence[Audience]) -> None:
+    for audience in audiences:
+        columns = _columns(audience)
+        key = columns.pop("audience_id")
+        connection.execute(sa.update(_audiences).where(_audiences.c.audience_id == key).values(**columns))
+
+
+def _columns(audience: Audience) -> dict[str, object]:
+    return {
+        "audience_id": audience.audience_id,
+        "advertiser_id": audience.advertiser_id,
+        "display_name": audience.display_name,
+        "expression": audience.expression,
+        "definition_sha256": audience.definition_sha256,
+        "state": audience.state.value,
+        "create_time_us": audience.create_time_us,
+        "size": audience.size,
+        "revision": audience.revision,
+        "failure": audience.failure,
+    }
+
+
+def _audience(row: sa.Row[tuple[object, ...]]) -> Audience:
+    columns = dict(row._mapping)  # noqa: SLF001  # the documented way to read a row by name
+    state = AudienceState(columns.pop("state"))
+    return Audience(**columns, state=state, progress=1.0 if state is AudienceState.READY else 0.0)

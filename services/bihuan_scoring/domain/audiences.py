@@ -1,0 +1,90 @@
+"""Audiences: a named set of persons, how it was defined, and how far its building is."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+
+class AudienceState(StrEnum):
+    """How far an audience is."""
+
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class MemberSet(Protocol):
+    """A mutable set of person ids that answers membership in constant time."""
+
+    def __contains__(self, person_id: int) -> bool: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[int]: ...
+
+    def copy(self) -> "MemberSet":
+        """An independent copy."""
+        ...
+
+    def discard(self, person_id: int) -> None:
+        """Take a person out, if in."""
+        ...
+
+    def serialize(self) -> bytes:
+        """The portable form; equal sets have equal forms."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """
+    An audience as it stands.
+
+    `expression` is empty for a member list. `definition_sha256` is the content that a repeated creation must match.
+    `revision` counts changes of the members; `progress` is in [0, 1].
+    """
+
+    audience_id: str
+    advertiser_id: str
+    display_name: str
+    expression: str
+    definition_sha256: str
+    state: AudienceState
+    create_time_us: int
+    size: int = 0
+    revision: int = 0
+    progress: float = 0.0
+    failure: str = ""
+
+    @property
+    def members_name(self) -> str:
+        """Name of the stored set of the current revision."""
+        return f"{self.audience_id}.{self.revision}"
+
+    def ready(self, size: int) -> "Audience":
+        """Built, with so many members, as a new revision."""
+        return replace(self, state=AudienceState.READY, size=size, revision=self.revision + 1, progress=1.0, failure="")
+
+    def failed(self, failure: str) -> "Audience":
+        """Given up, and why."""
+        return replace(self, state=AudienceState.FAILED, failure=failure)
+
+
+def definition_sha256(advertiser_id: str, kind: str, content: bytes) -> str:
+    """What a repeated creation must match: the owner and the definition, not the display name."""
+    digest = hashlib.sha256()
+    for part in (advertiser_id.encode(), kind.encode(), content):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def estimated_progress(scanned: int, expected: int) -> float:
+    """Share of persons seen, where `expected` is how many the scan before saw (0: unknown); below 1 until the end."""
+    return min(0.99, scanned / max(expected, scanned + _UNKNOWN_REST if expected == 0 else expected))
+
+
+_UNKNOWN_REST = 10_000
+"""Persons taken to be left where nothing tells how many there are."""

@@ -1,0 +1,41 @@
+"""The profile service over gRPC."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import grpc
+
+from bihuan.common.v1 import common_pb2
+from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
+from bihuan_scoring.domain.facts import PersonFacts
+from bihuan_scoring.profile_facts import person_facts
+from bihuan_shared.targeting import TagType
+
+_TYPES = {
+    profile_pb2.TAG_TYPE_TEXT: TagType.TEXT,
+    profile_pb2.TAG_TYPE_NUMBER: TagType.NUMBER,
+    profile_pb2.TAG_TYPE_FLAG: TagType.FLAG,
+}
+_SCAN_TIMEOUT_S = 3_600.0
+
+
+class GrpcProfiles:
+    """Reads what the profile service releases for targeting."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = profile_pb2_grpc.ProfileServiceStub(channel)
+
+    async def taxonomy(self) -> Mapping[str, TagType]:
+        """The type of every attribute that may be used for targeting; interests need no entry."""
+        response = await self._stub.ListTags(profile_pb2.ListTagsRequest())
+        return {
+            tag.name: _TYPES[tag.type]
+            for tag in response.tags
+            if tag.type in _TYPES and common_pb2.PURPOSE_TARGETING in tag.purposes
+        }
+
+    async def scan(self) -> AsyncIterator[Sequence[PersonFacts]]:
+        """Every person whose facts may be used for targeting, in batches."""
+        request = profile_pb2.ScanProfilesRequest(purpose=common_pb2.PURPOSE_TARGETING)
+        async for response in self._stub.ScanProfiles(request, timeout=_SCAN_TIMEOUT_S):
+            found = [person_facts(profile) for profile in response.profiles]
+            yield [person for person in found if person is not None]

@@ -1,0 +1,111 @@
+"""`bihuan.scoring.v1.AudienceService` on the wire."""
+
+import grpc
+
+from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc
+from bihuan_scoring.domain.audiences import Audience, AudienceState
+from bihuan_scoring.use_cases.audiences import Audiences, NewAudience
+from bihuan_shared.clock import Clock, to_timestamp
+from bihuan_shared.errors import NotYet
+
+CreateContext = grpc.aio.ServicerContext[audience_pb2.CreateAudienceRequest, audience_pb2.CreateAudienceResponse]
+GetContext = grpc.aio.ServicerContext[audience_pb2.GetAudienceRequest, audience_pb2.GetAudienceResponse]
+ListContext = grpc.aio.ServicerContext[audience_pb2.ListAudiencesRequest, audience_pb2.ListAudiencesResponse]
+ReachContext = grpc.aio.ServicerContext[audience_pb2.EstimateReachRequest, audience_pb2.EstimateReachResponse]
+MembershipContext = grpc.aio.ServicerContext[
+    audience_pb2.BatchGetMembershipsRequest, audience_pb2.BatchGetMembershipsResponse
+]
+DeleteContext = grpc.aio.ServicerContext[audience_pb2.DeleteAudienceRequest, audience_pb2.DeleteAudienceResponse]
+ErasureContext = grpc.aio.ServicerContext[audience_pb2.DeletePersonRequest, audience_pb2.DeletePersonResponse]
+
+_DEFAULT_PAGE = 100
+_STATES = {
+    AudienceState.BUILDING: audience_pb2.AUDIENCE_STATE_BUILDING,
+    AudienceState.READY: audience_pb2.AUDIENCE_STATE_READY,
+    AudienceState.FAILED: audience_pb2.AUDIENCE_STATE_FAILED,
+}
+
+
+class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
+    """`bihuan.scoring.v1.AudienceService`."""
+
+    def __init__(self, audiences: Audiences, clock: Clock) -> None:
+        self._audiences = audiences
+        self._clock = clock
+
+    async def CreateAudience(  # noqa: N802
+        self, request: audience_pb2.CreateAudienceRequest, _context: CreateContext
+    ) -> audience_pb2.CreateAudienceResponse:
+        """The audience as it stands after the call."""
+        asked = request.audience
+        new = NewAudience(asked.audience_id, asked.advertiser_id, asked.display_name, self._clock.now_us())
+        definition = request.definition
+        kind = definition.WhichOneof("definition")
+        if kind == "members":
+            audience = await self._audiences.create_from_members(new, definition.members.person_ids)
+        elif kind == "expression":
+            audience = await self._audiences.create_from_expression(new, definition.expression)
+        else:
+            raise NotYet("look-alike audiences are not built yet")
+        return audience_pb2.CreateAudienceResponse(audience=_message(audience))
+
+    async def GetAudience(  # noqa: N802
+        self, request: audience_pb2.GetAudienceRequest, _context: GetContext
+    ) -> audience_pb2.GetAudienceResponse:
+        """One audience."""
+        audience = await self._audiences.get(request.audience_id)
+        return audience_pb2.GetAudienceResponse(audience=_message(audience))
+
+    async def ListAudiences(  # noqa: N802
+        self, request: audience_pb2.ListAudiencesRequest, _context: ListContext
+    ) -> audience_pb2.ListAudiencesResponse:
+        """One page of audiences by id; the page token is the last id."""
+        limit = request.page_size or _DEFAULT_PAGE
+        found, following = await self._audiences.page(request.advertiser_id, request.page_token, limit)
+        return audience_pb2.ListAudiencesResponse(
+            audiences=[_message(audience) for audience in found], next_page_token=following
+        )
+
+    async def EstimateReach(  # noqa: N802
+        self, _request: audience_pb2.EstimateReachRequest, _context: ReachContext
+    ) -> audience_pb2.EstimateReachResponse:
+        """Not built yet."""
+        raise NotYet("reach is not estimated yet")
+
+    async def BatchGetMemberships(  # noqa: N802
+        self, request: audience_pb2.BatchGetMembershipsRequest, _context: MembershipContext
+    ) -> audience_pb2.BatchGetMembershipsResponse:
+        """One membership a person, in the same order."""
+        memberships = [
+            audience_pb2.Membership(audience_ids=self._audiences.memberships(person.person_id))
+            for person in request.persons
+        ]
+        return audience_pb2.BatchGetMembershipsResponse(memberships=memberships)
+
+    async def DeleteAudience(  # noqa: N802
+        self, request: audience_pb2.DeleteAudienceRequest, _context: DeleteContext
+    ) -> audience_pb2.DeleteAudienceResponse:
+        """True where there was one."""
+        deleted = await self._audiences.delete(request.audience_id)
+        return audience_pb2.DeleteAudienceResponse(deleted=deleted)
+
+    async def DeletePerson(  # noqa: N802
+        self, request: audience_pb2.DeletePersonRequest, _context: ErasureContext
+    ) -> audience_pb2.DeletePersonResponse:
+        """How many audiences the person was in."""
+        removed = await self._audiences.delete_person(request.person.person_id)
+        return audience_pb2.DeletePersonResponse(removed_count=removed)
+
+
+def _message(audience: Audience) -> audience_pb2.Audience:
+    return audience_pb2.Audience(
+        audience_id=audience.audience_id,
+        display_name=audience.display_name,
+        advertiser_id=audience.advertiser_id,
+        expression=audience.expression,
+        state=_STATES[audience.state],
+        size=audience.size,
+        create_time=to_timestamp(audience.create_time_us),
+        progress=audience.progress,
+        failure=audience.failure,
+    )

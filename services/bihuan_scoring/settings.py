@@ -1,0 +1,15 @@
+"""What scoring can be told by its environment."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from bihuan_shared.settings import PREFIX, ServerSettings
+
+
+class Settings(ServerSettings):
+    """Settings of scoring, read once from `BIHUAN_SCORING_*`. Models and audiences are kept under `state_dir`."""
+
+    model_config = SettingsConfigDict(env_prefix=f"{PREFIX}SCORING_")
+
+    profile_target: str = Field(default="", max_length=1024)
+    """Where the profile service is, host:port; without it no audience is built from an expression."""

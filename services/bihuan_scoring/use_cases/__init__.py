@@ -1,0 +1,1 @@
+"""What scoring can be asked for: one function an RPC, against ports."""

@@ -1,0 +1,225 @@
+"""Audiences: creating, reading, looking up, deleting, and taking persons out."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bihuan_scoring.domain.audiences import Audience, AudienceState, MemberSet, definition_sha256
+from bihuan_scoring.use_cases.ports import AudienceStore, MemberSets, Profiles
+from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from bihuan_shared.targeting import audiences_of, canonical, check, parse
+
+_MAX_PERSON_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class NewAudience:
+    """What a caller asks for."""
+
+    audience_id: str
+    advertiser_id: str
+    display_name: str
+    create_time_us: int
+
+
+class Audiences:
+    """
+    The audiences of this process, their members in memory and on disk.
+
+    Changes run one at a time; lookups never wait. `waiting` is set whenever an audience waits to be built.
+    """
+
+    def __init__(self, store: AudienceStore, sets: MemberSets, profiles: Profiles) -> None:
+        self._store = store
+        self._sets = sets
+        self._profiles = profiles
+        self._members: dict[str, MemberSet] = {}
+        self._erased: set[int] = set()
+        self.changing = asyncio.Lock()
+        self.waiting = asyncio.Event()
+        self.progress: dict[str, float] = {}
+        """How far the building of each audience is, in [0, 1)."""
+
+    async def load(self) -> None:
+        """
+        Take up what is stored, and finish what was interrupted.
+
+        Members that are missing or damaged are built again where an expression defines them; a list that is lost
+        makes its audience FAILED, never silently smaller.
+        """
+        self._erased = set(await self._store.erased())
+        changed: list[Audience] = []
+        for audience in await self._store.all():
+            if audience.state is AudienceState.READY:
+                try:
+                    members = await asyncio.to_thread(self._sets.load, audience.members_name)
+                    self._members[audience.audience_id] = members
+                except FailedPrecondition as error:
+                    changed.append(
+                        replace(audience, state=AudienceState.BUILDING)
+                        if audience.expression
+                        else audience.failed(error.detail)
+                    )
+        await self._store.update(changed)
+        kept = frozenset(audience.members_name for audience in await self._store.all())
+        await asyncio.to_thread(self._sets.keep_only, kept)
+        self.waiting.set()
+
+    async def create_from_members(self, new: NewAudience, person_ids: Sequence[int]) -> Audience:
+        """
+        An audience of these persons, ready at once; erased persons are left out.
+
+        Raises InvalidArgument for an id that is none, AlreadyExists where the id has another definition.
+        """
+        lowest, highest = min(person_ids, default=1), max(person_ids, default=1)
+        if lowest < 1 or highest > _MAX_PERSON_ID:
+            index = next(k for k, each in enumerate(person_ids) if not 1 <= each <= _MAX_PERSON_ID)
+            raise InvalidArgument.of(f"definition.members.person_ids[{index}]", "is not a person id")
+        members = await asyncio.to_thread(self._sets.build, person_ids)
+        digest = definition_sha256(new.advertiser_id, "members", members.serialize())
+        async with self.changing:
+            existing = await self._same(new.audience_id, digest)
+            if existing is not None:
+                return existing
+            self.without_erased(members)
+            audience = _building(new, "", digest).ready(len(members))
+            await asyncio.to_thread(self._sets.save, audience.members_name, members)
+            stored = await self._store.insert(audience)
+            self._members[new.audience_id] = members
+            return stored
+
+    async def create_from_expression(self, new: NewAudience, expression: str) -> Audience:
+        """
+        An audience of everyone who fits, built in the background.
+
+        Raises ExpressionInvalid with the column, FailedPrecondition where it names an audience that is not ready,
+        AlreadyExists where the id has another definition, Unavailable where the taxonomy cannot be read.
+        """
+        parsed = parse(expression)
+        text = canonical(parsed)
+        digest = definition_sha256(new.advertiser_id, "expression", text.encode())
+        existing = await self._same(new.audience_id, digest)
+        if existing is not None:
+            return existing
+        check(parsed, await self._profiles.taxonomy())
+        async with self.changing:
+            existing = await self._same(new.audience_id, digest)
+            if existing is not None:
+                return existing
+            missing = sorted(audiences_of(parsed) - self._members.keys())
+            if missing:
+                raise FailedPrecondition(f"the expression names an audience that is not ready: {missing[0]}")
+            stored = await self._store.insert(_building(new, text, digest))
+            self.waiting.set()
+            return stored
+
+    async def get(self, audience_id: str) -> Audience:
+        """One audience; NotFound where there is none."""
+        audience = await self._store.get(audience_id)
+        if audience is None:
+            raise NotFound(f"no audience {audience_id}")
+        return self._with_progress(audience)
+
+    async def page(self, advertiser_id: str, after_id: str, limit: int) -> tuple[Sequence[Audience], str]:
+        """Audiences by id after `after_id`, and the id to go on from (empty: there are no more)."""
+        found = await self._store.page(advertiser_id, after_id, limit + 1)
+        shown = [self._with_progress(audience) for audience in found[:limit]]
+        return shown, shown[-1].audience_id if len(found) > limit else ""
+
+    async def delete(self, audience_id: str) -> bool:
+        """Delete an audience; True where there was one."""
+        async with self.changing:
+            deleted = await self._store.delete(audience_id)
+            self._members.pop(audience_id, None)
+            self.progress.pop(audience_id, None)
+            await self._tidy()
+            return deleted
+
+    async def delete_person(self, person_id: int) -> int:
+        """Take a person out of every audience, and keep it out; the number of audiences it was in."""
+        if person_id > _MAX_PERSON_ID:
+            raise InvalidArgument.of("person.person_id", "is not a person id")
+        async with self.changing:
+            changed: dict[Audience, MemberSet] = {}
+            for audience_id in self.memberships(person_id):
+                audience = await self.get(audience_id)
+                members = self._members[audience_id].copy()
+                members.discard(person_id)
+                changed[audience.ready(len(members))] = members
+            for audience, members in changed.items():
+                await asyncio.to_thread(self._sets.save, audience.members_name, members)
+            await self._store.erase(person_id, list(changed))
+            self._erased.add(person_id)
+            self._members |= {audience.audience_id: members for audience, members in changed.items()}
+            await self._tidy()
+            return len(changed)
+
+    def memberships(self, person_id: int) -> list[str]:
+        """Ids of the ready audiences that a person is in, sorted."""
+        return sorted(audience_id for audience_id, members in self._members.items() if person_id in members)
+
+    def contains(self, audience_id: str, person_id: int) -> bool:
+        """True where the person is in the audience, and the audience is ready."""
+        members = self._members.get(audience_id)
+        return members is not None and person_id in members
+
+    def without_erased(self, members: MemberSet) -> None:
+        """Take every erased person out of a set."""
+        for person_id in self._erased:
+            members.discard(person_id)
+
+    async def publish(self, audience: Audience, members: MemberSet) -> None:
+        """
+        The building of an audience is done; `changing` must be held.
+
+        Nothing happens where it was deleted, or deleted and defined anew, meanwhile.
+        """
+        current = await self._store.get(audience.audience_id)
+        if current is None or current.definition_sha256 != audience.definition_sha256:
+            return
+        self.without_erased(members)
+        ready = current.ready(len(members))
+        await asyncio.to_thread(self._sets.save, ready.members_name, members)
+        await self._store.update([ready])
+        self._members[audience.audience_id] = members
+        self.progress.pop(audience.audience_id, None)
+
+    async def give_up(self, audience: Audience, failure: str) -> None:
+        """The building of an audience failed for good."""
+        await self._store.update([audience.failed(failure)])
+        self.progress.pop(audience.audience_id, None)
+
+    async def to_build(self) -> Sequence[Audience]:
+        """Audiences that wait to be built."""
+        return [audience for audience in await self._store.all() if audience.state is AudienceState.BUILDING]
+
+    def build_set(self, person_ids: Sequence[int]) -> MemberSet:
+        """A set of persons; blocks."""
+        return self._sets.build(person_ids)
+
+    async def _same(self, audience_id: str, digest: str) -> Audience | None:
+        existing = await self._store.get(audience_id)
+        if existing is not None and existing.definition_sha256 != digest:
+            raise AlreadyExists(f"audience {audience_id} exists with another definition")
+        return None if existing is None else self._with_progress(existing)
+
+    def _with_progress(self, audience: Audience) -> Audience:
+        if audience.state is not AudienceState.BUILDING:
+            return audience
+        return replace(audience, progress=self.progress.get(audience.audience_id, 0.0))
+
+    async def _tidy(self) -> None:
+        kept = frozenset(audience.members_name for audience in await self._store.all())
+        await asyncio.to_thread(self._sets.keep_only, kept)
+
+
+def _building(new: NewAudience, expression: str, digest: str) -> Audience:
+    return Audience(
+        audience_id=new.audience_id,
+        advertiser_id=new.advertiser_id,
+        display_name=new.display_name,
+        expression=expression,
+        definition_sha256=digest,
+        state=AudienceState.BUILDING,
+        create_time_us=new.create_time_us,
+    )

@@ -1,0 +1,121 @@
+"""Building audiences from expressions, in the background: one scan of all profiles for all that wait."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+
+from bihuan_scoring.domain.audiences import Audience, estimated_progress
+from bihuan_scoring.domain.facts import PersonFacts
+from bihuan_scoring.use_cases.audiences import Audiences
+from bihuan_scoring.use_cases.ports import Profiles
+from bihuan_shared.errors import BihuanError, InvalidArgument
+from bihuan_shared.targeting import Expression, Value, check, evaluate, parse
+
+_log = structlog.get_logger("bihuan.scoring")
+
+_ATTEMPTS = 8
+_FIRST_DELAY_S = 0.5
+_LONGEST_DELAY_S = 30.0
+_NO_INTEREST = (0.0, 0.0)
+
+
+class AudienceBuilder:
+    """Builds whatever waits, as long as it runs. What an interruption leaves unbuilt is built after the next start."""
+
+    def __init__(self, audiences: Audiences, profiles: Profiles, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._audiences = audiences
+        self._profiles = profiles
+        self._sleep = sleep
+        self._expected_persons = 0
+
+    async def run(self) -> None:
+        """Build, wait, build again; never returns."""
+        while True:
+            await self._audiences.waiting.wait()
+            self._audiences.waiting.clear()
+            await self.build_waiting()
+
+    async def build_waiting(self) -> None:
+        """
+        Build every audience that waits.
+
+        A scan that fails is repeated with growing delays; an audience is FAILED where that does not help, and at once
+        where its expression no longer fits the taxonomy.
+        """
+        failure = ""
+        for attempt in range(_ATTEMPTS):
+            waiting = await self._audiences.to_build()
+            if not waiting:
+                return
+            try:
+                await self._build(waiting)
+            except BihuanError as error:
+                failure = error.detail
+                _log.warning("audiences could not be built", attempt=attempt + 1, reason=error.reason)
+                await self._sleep(min(_FIRST_DELAY_S * 2**attempt, _LONGEST_DELAY_S))
+            else:
+                return
+        for audience in await self._audiences.to_build():
+            await self._audiences.give_up(audience, failure)
+
+    async def _build(self, waiting: Sequence[Audience]) -> None:
+        taxonomy = await self._profiles.taxonomy()
+        expressions: dict[str, Expression] = {}
+        for audience in waiting:
+            try:
+                parsed = parse(audience.expression)
+                check(parsed, taxonomy)
+                expressions[audience.audience_id] = parsed
+            except InvalidArgument as error:
+                await self._audiences.give_up(audience, error.detail)
+        found: dict[str, set[int]] = {audience_id: set() for audience_id in expressions}
+        scanned = 0
+        async for persons in self._profiles.scan():
+            self._match(persons, expressions, found)
+            scanned += len(persons)
+            progress = estimated_progress(scanned, self._expected_persons)
+            self._audiences.progress.update(dict.fromkeys(expressions, progress))
+        self._expected_persons = scanned
+        async with self._audiences.changing:
+            for audience in waiting:
+                if audience.audience_id in found:
+                    person_ids = sorted(found[audience.audience_id])
+                    members = await asyncio.to_thread(self._audiences.build_set, person_ids)
+                    await self._audiences.publish(audience, members)
+
+    def _match(
+        self, persons: Sequence[PersonFacts], expressions: Mapping[str, Expression], found: Mapping[str, set[int]]
+    ) -> None:
+        for person in persons:
+            facts = _Facts(person, self._audiences)
+            for audience_id, expression in expressions.items():
+                if evaluate(expression, facts):
+                    found[audience_id].add(person.person_id)
+                else:
+                    # A person may come twice; what was written last counts.
+                    found[audience_id].discard(person.person_id)
+
+
+class _Facts:
+    """A person as expressions see it."""
+
+    def __init__(self, person: PersonFacts, audiences: Audiences) -> None:
+        self._person = person
+        self._audiences = audiences
+        self._interests = {tag: (long_term, instant) for tag, long_term, instant in person.interests}
+
+    def attribute(self, name: str, /) -> Value | None:
+        return self._person.attributes.get(name)
+
+    def interest(self, tag: str, /) -> float:
+        return self._interests.get(tag, _NO_INTEREST)[0]
+
+    def instant_interest(self, tag: str, /) -> float:
+        return self._interests.get(tag, _NO_INTEREST)[1]
+
+    def in_audience(self, audience_id: str, /) -> bool:
+        return self._audiences.contains(audience_id, self._person.person_id)
+
+    def in_segment(self, segment_id: str, /) -> bool:
+        return segment_id in self._person.segments

@@ -1,0 +1,125 @@
+"""What the use cases need from outside."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bihuan_scoring.domain.audiences import Audience, MemberSet
+from bihuan_scoring.domain.facts import PersonFacts
+from bihuan_scoring.domain.interest_match import Floats
+from bihuan_scoring.domain.models import ModelInfo, Serving
+from bihuan_shared.targeting import TagType
+
+
+@dataclass(frozen=True, slots=True)
+class Probabilities:
+    """Of a click given an impression, and of an order given a click; one a feature row."""
+
+    pctr: Floats
+    pcvr: Floats
+
+
+class Model(Protocol):
+    """A model version that can score."""
+
+    @property
+    def model_version(self) -> str:
+        """Its version."""
+        ...
+
+    def predict(self, matrix: Floats) -> Probabilities:
+        """Probabilities of feature rows; safe to call from any thread."""
+        ...
+
+
+class ModelRegistry(Protocol):
+    """Versions on durable storage. Methods block."""
+
+    def versions(self) -> Sequence[ModelInfo]:
+        """Every version, newest first."""
+        ...
+
+    def load(self, model_version: str) -> Model:
+        """
+        The version, checked.
+
+        Raises NotFound where there is none, FailedPrecondition where it does not match its hashes or was trained on
+        other features.
+        """
+        ...
+
+    def serving(self) -> Serving:
+        """What serves."""
+        ...
+
+    def set_serving(self, serving: Serving) -> None:
+        """Note durably and atomically what serves."""
+        ...
+
+
+class AudienceStore(Protocol):
+    """Definitions and states of audiences, and who was erased."""
+
+    async def insert(self, audience: Audience) -> Audience:
+        """The stored audience of that id: this one where there was none, else the one that was first."""
+        ...
+
+    async def get(self, audience_id: str) -> Audience | None:
+        """One audience."""
+        ...
+
+    async def page(self, advertiser_id: str, after_id: str, limit: int) -> Sequence[Audience]:
+        """Up to `limit` audiences with ids above `after_id`, by id; an empty advertiser means everyone's."""
+        ...
+
+    async def all(self) -> Sequence[Audience]:
+        """Every audience, by id."""
+        ...
+
+    async def update(self, audiences: Sequence[Audience]) -> None:
+        """Store new states of audiences that still exist, in one transaction."""
+        ...
+
+    async def delete(self, audience_id: str) -> bool:
+        """Delete; True where there was one."""
+        ...
+
+    async def erase(self, person_id: int, changed: Sequence[Audience]) -> None:
+        """Note that a person was erased, with the audiences that this changed, in one transaction."""
+        ...
+
+    async def erased(self) -> frozenset[int]:
+        """Every person who was erased."""
+        ...
+
+
+class MemberSets(Protocol):
+    """Durable sets of person ids. Methods block."""
+
+    def build(self, person_ids: Sequence[int]) -> MemberSet:
+        """A set."""
+        ...
+
+    def save(self, name: str, members: MemberSet) -> None:
+        """Store a set durably under a name, whole or not at all."""
+        ...
+
+    def load(self, name: str) -> MemberSet:
+        """A stored set; FailedPrecondition where it is missing or damaged."""
+        ...
+
+    def keep_only(self, names: frozenset[str]) -> None:
+        """Delete every stored set that is not named."""
+        ...
+
+
+class Profiles(Protocol):
+    """The profile service. Its methods raise Unavailable where it does not answer."""
+
+    async def taxonomy(self) -> Mapping[str, TagType]:
+        """The type of every attribute that expressions may name."""
+        ...
+
+    def scan(self) -> AsyncIterator[Sequence[PersonFacts]]:
+        """Every person whose facts may be used for targeting, in batches; a person may come twice."""
+        ...

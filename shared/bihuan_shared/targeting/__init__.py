@@ -1,0 +1,66 @@
+"""
+The targeting language: a small typed language over what is known of a person.
+
+`gender == "f" and age in 25..34 and interest("skincare") > 0.3 and not audience("bought_90d")`
+
+An expression is parsed once, checked against the taxonomy, and then evaluated for one person at a time; every error
+names the column. Whoever evaluates it in another way (over bitmaps) works on the same `Expression`.
+"""
+
+from bihuan_shared.targeting.checking import TagType, check
+from bihuan_shared.targeting.evaluation import Facts, Value, evaluate
+from bihuan_shared.targeting.expression import (
+    And,
+    Attribute,
+    Comparison,
+    Constant,
+    Expression,
+    InAudience,
+    InSegment,
+    InstantInterest,
+    Interest,
+    Literal,
+    Not,
+    OneOf,
+    Operand,
+    Operator,
+    Or,
+    Within,
+)
+from bihuan_shared.targeting.invalid import ExpressionInvalid
+from bihuan_shared.targeting.parsing import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse
+from bihuan_shared.targeting.references import References, audiences_of, references
+from bihuan_shared.targeting.text import canonical
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "And",
+    "Attribute",
+    "Comparison",
+    "Constant",
+    "Expression",
+    "ExpressionInvalid",
+    "Facts",
+    "InAudience",
+    "InSegment",
+    "InstantInterest",
+    "Interest",
+    "Literal",
+    "Not",
+    "OneOf",
+    "Operand",
+    "Operator",
+    "Or",
+    "References",
+    "TagType",
+    "Value",
+    "Within",
+    "audiences_of",
+    "canonical",
+    "check",
+    "evaluate",
+    "parse",
+    "references",
+]

@@ -1,0 +1,73 @@
+"""What every index of identifiers does, the one in memory included."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bihuan_identity import use_cases
+from bihuan_identity.domain.graph import CERTAIN_PPM, Attachment
+from bihuan_identity.index_store import RedisIdentifierIndex, decode, encode
+from bihuan_identity.use_cases import IdentifierIndex
+from bihuan_shared.errors import Unavailable
+from bihuan_shared.redis import open_redis
+from tests.unit.identity.builders import identity_of, item, key, link_of
+from tests.unit.identity.memory_identity import MemoryGraphStore
+
+
+async def test_entries_come_back_as_they_were_put(index: IdentifierIndex) -> None:
+    entries = {key(f"n{at}"): Attachment(at + 1, CERTAIN_PPM - at % 7) for at in range(2_000)}
+    await index.put(entries)
+    assert await index.get([*entries, key("unknown")]) == entries
+
+
+async def test_later_entry_replaces_the_earlier_one(index: IdentifierIndex) -> None:
+    await index.put({key("a"): Attachment(2, CERTAIN_PPM)})
+    await index.put({key("a"): Attachment(1, 600_000)})
+    assert await index.get([key("a")]) == {key("a"): Attachment(1, 600_000)}
+
+
+async def test_empty_index_knows_nothing(index: IdentifierIndex) -> None:
+    assert await index.get([key("a")]) == {}
+
+
+async def test_everything_resolves_after_the_index_was_flushed(any_redis_url: str) -> None:
+    index = RedisIdentifierIndex(any_redis_url, timeout_s=5.0)
+    identity = identity_of(MemoryGraphStore(), index)
+    items = [item(f"a{at} b{at}") for at in range(300)]
+    await use_cases.batch_resolve(identity, items)
+    await use_cases.link(identity, link_of("a0 a1"))
+    before = await use_cases.batch_resolve(identity, items)
+    client = await open_redis(any_redis_url)
+    await client.flushall()
+    await client.aclose()
+    assert await use_cases.batch_resolve(identity, items) == before
+    assert len(await index.get([key(f"a{at}") for at in range(300)])) == 300
+    await index.close()
+
+
+async def test_keys_are_hash_tagged_buckets(redis_url: str) -> None:
+    index = RedisIdentifierIndex(redis_url, buckets=4, timeout_s=5.0)
+    await index.put({key(f"n{at}"): Attachment(at + 1, CERTAIN_PPM) for at in range(500)})
+    client = await open_redis(redis_url)
+    names = [bytes(name) for name in await client.keys("*") if isinstance(name, bytes)]
+    assert {name.rpartition(b":")[2] for name in names} == {b"0", b"1", b"2", b"3"}
+    assert all(re.fullmatch(rb"id:\{\d{1,2}\}:[0-3]", name) for name in names)
+    await client.aclose()
+    await index.close()
+
+
+async def test_unreachable_index_is_unavailable_and_left_alone_for_a_while() -> None:
+    index = RedisIdentifierIndex("redis://127.0.0.1:1", pause_s=3_600)
+    for expected in ("does not answer", "a moment ago"):
+        with pytest.raises(Unavailable, match=expected):
+            await index.get([key("a")])
+    await index.close()
+
+
+@given(st.integers(1, 2**44 - 1), st.integers(0, CERTAIN_PPM))
+def test_packed_entry_is_eight_bytes_and_unpacks(person_id: int, confidence_ppm: int) -> None:
+    packed = encode(Attachment(person_id, confidence_ppm))
+    assert len(packed) == 8
+    assert decode(packed) == Attachment(person_id, confidence_ppm)

@@ -1,0 +1,214 @@
+"""Every RPC of attribution over a socket, well-formed and malformed."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import pyarrow.dataset as ds
+import pytest
+
+from bihuan.attribution.v1 import attribution_pb2 as pb
+from bihuan.attribution.v1 import event_pb2, terms_pb2
+from bihuan.common.v1 import common_pb2
+from bihuan_shared.clock import DAY_US, MINUTE_US, SystemClock, to_timestamp
+from bihuan_shared.errors import AlreadyExists, BihuanError, InvalidArgument, NotFound, NotYet
+from bihuan_shared.redis import open_redis
+from bihuan_shared.tokens import TrackingToken
+
+if TYPE_CHECKING:
+    from tests.integration.attribution.conftest import Served
+
+CALL_S = 10.0
+IMPRESSION, CLICK = common_pb2.EVENT_TYPE_IMPRESSION, common_pb2.EVENT_TYPE_CLICK
+
+
+def terms(campaign_id: str = "c1", model: int = terms_pb2.PRICING_MODEL_CPC) -> terms_pb2.CampaignTerms:
+    message = terms_pb2.CampaignTerms(
+        campaign_id=campaign_id, advertiser_id="acme", version=1, currency="CNY", time_zone="Asia/Shanghai"
+    )
+    message.effective_time.CopyFrom(to_timestamp(SystemClock().now_us() - DAY_US))
+    message.pricing.model = model  # type: ignore[assignment]  # the numbers are those of the wire
+    message.pricing.commission_rate_ppm = 100_000
+    message.frequency_caps.add(
+        level=terms_pb2.CAP_LEVEL_CAMPAIGN, window=terms_pb2.CAP_WINDOW_LIFETIME, max_impressions=1
+    )
+    return message
+
+
+def token(served: "Served", token_id: str, model: str = "cpc", campaign_id: str = "c1") -> str:
+    now_us = SystemClock().now_us()
+    facts = TrackingToken(
+        token_id, f"d-{token_id}", "cr", "pl", campaign_id, "acme", "ag", 1, model, 500_000, "CNY", 7,
+        now_us, now_us + DAY_US, 0, f"r-{token_id}",
+    )  # fmt: skip
+    return served.keys.seal(facts, token_id.encode().rjust(12, b"0"))
+
+
+def order(event_id: str, click_id: str) -> event_pb2.Event:
+    event = event_pb2.Event(event_type=common_pb2.EVENT_TYPE_ORDER, event_id=event_id)
+    event.order.order_id, event.order.advertiser_id, event.order.currency = "o1", "acme", "CNY"
+    event.order.order_time.CopyFrom(to_timestamp(SystemClock().now_us() + MINUTE_US))
+    event.order.status = event_pb2.ORDER_STATUS_PAID
+    event.order.click_id = click_id
+    event.order.items.add(item_id="i1", quantity=2, paid_micros=30_000_000, tags=["category:tea"])
+    return event
+
+
+async def settled(served: "Served") -> pb.ReconcileResponse:
+    """The reconciliation once every consumer has caught up."""
+    deadline = time.monotonic() + CALL_S
+    while time.monotonic() < deadline:
+        found = await served.stub.Reconcile(pb.ReconcileRequest(), timeout=CALL_S)
+        names = {one.consumer for one in found.consumers if one.position == found.head_position}
+        if {"billing", "budgets", "fanout", "lake"} <= names:
+            return found
+        await asyncio.sleep(0.02)
+    raise AssertionError("the consumers have not caught up")
+
+
+async def test_from_terms_to_a_reconciled_report(served: "Served", redis_url: str) -> None:
+    stub = served.stub
+    cps = terms("c2", terms_pb2.PRICING_MODEL_CPS)
+    await stub.PutTerms(pb.PutTermsRequest(terms=[terms(), cps]), timeout=CALL_S)
+    deposit = pb.DepositRequest(advertiser_id="acme", deposit_id="d1")
+    deposit.amount.currency, deposit.amount.micros = "CNY", 100_000_000
+    assert (await stub.Deposit(deposit, timeout=CALL_S)).entry.kind == "deposit"
+    item = pb.ReserveItem(reservation_id="r-t1")
+    item.person.person_id = 7
+    item.candidates.add(campaign_id="c1", advertiser_id="acme", creative_id="cr", amount_nanos=1)
+    reserved = await stub.ReserveBudget(pb.ReserveBudgetRequest(items=[item]), timeout=CALL_S)
+    assert reserved.results[0].candidate_index == 0
+    events = [
+        event_pb2.Event(event_type=kind, token=token(served, name, model, campaign), tags=["category:tea"])
+        for name, model, campaign in (("t1", "cpc", "c1"), ("t2", "cps", "c2"))
+        for kind in (IMPRESSION, CLICK)
+    ]
+    recorded = await stub.RecordEvents(
+        pb.RecordEventsRequest(events=[*events, order("e1", "t2"), event_pb2.Event(event_type=CLICK, token="x")]),
+        timeout=CALL_S,
+    )
+    accepted = [event_pb2.EVENT_OUTCOME_ACCEPTED] * 5
+    assert [one.outcome for one in recorded.results] == [*accepted, event_pb2.EVENT_OUTCOME_REJECTED]
+    assert (recorded.results[5].reason, recorded.results[5].field) == ("TOKEN_INVALID", "events[5].token")
+    found = await settled(served)
+    (currency,) = found.currencies
+    assert (currency.difference_nanos, currency.ledger_charged_nanos) == (0, 500_000_000 + 3_000_000_000)
+    again = pb.ReserveItem(reservation_id="r-t9", candidates=item.candidates, person=item.person)
+    reserved = await stub.ReserveBudget(pb.ReserveBudgetRequest(items=[again]), timeout=CALL_S)
+    assert list(reserved.results[0].outcomes) == [pb.RESERVE_OUTCOME_CAPPED]
+    report = await stub.QueryReport(
+        pb.QueryReportRequest(dimensions=[pb.REPORT_DIMENSION_CAMPAIGN], page_size=1), timeout=CALL_S
+    )
+    assert (list(report.rows[0].dimension_values), report.rows[0].clicks, report.rows[0].spend_nanos) == (
+        ["c1"], 1, 500_000_000,
+    )  # fmt: skip
+    following = pb.QueryReportRequest(dimensions=[pb.REPORT_DIMENSION_CAMPAIGN], page_token=report.next_page_token)
+    (row,) = (await stub.QueryReport(following, timeout=CALL_S)).rows
+    assert (row.orders, row.order_value_micros, row.spend_nanos) == (1, 30_000_000, 3_000_000_000)
+    explained = await stub.GetAttribution(pb.GetAttributionRequest(advertiser_id="acme", order_id="o1"), timeout=CALL_S)
+    assert (explained.billed_campaign_id, explained.commission_nanos) == ("c2", 3_000_000_000)
+    assert sum(one.credit_ppm for one in explained.touches) == 1_000_000
+    page = await stub.ListLedgerEntries(pb.ListLedgerEntriesRequest(page_size=2), timeout=CALL_S)
+    assert [one.cause_id for one in page.entries] == ["d1", "click/t1"]
+    rest = pb.ListLedgerEntriesRequest(page_token=page.next_page_token)
+    assert [one.kind for one in (await stub.ListLedgerEntries(rest, timeout=CALL_S)).entries] == [
+        "commission_estimated"
+    ]
+    balance = await stub.GetBalance(pb.GetBalanceRequest(advertiser_id="acme"), timeout=CALL_S)
+    assert {one.account: one.balance_nanos for one in balance.balances} == {
+        "advertiser:prepaid:acme": 99_500_000_000,
+        "advertiser:estimated:acme": 3_000_000_000,
+    }
+    table = ds.dataset(served.lake / "events", format="parquet").to_table().sort_by("log_position").to_pydict()
+    assert table["event_type"] == ["impression", "click", "impression", "click", "order"]
+    assert table["paid_micros"] == [0, 0, 0, 0, 30_000_000]
+    redis = await open_redis(redis_url)
+    streamed = [await redis.xlen(f"st:{{events:{shard}}}") for shard in range(4)]
+    await redis.aclose()
+    assert sum(streamed) == 5
+
+
+async def test_a_restart_changes_no_total(serve: "Callable[[], Awaitable[Served]]") -> None:
+    first = await serve()
+    await first.stub.PutTerms(pb.PutTermsRequest(terms=[terms()]), timeout=CALL_S)
+    events = [
+        event_pb2.Event(event_type=kind, token=token(first, f"t{n}")) for n in range(50) for kind in (IMPRESSION, CLICK)
+    ]
+    request = pb.RecordEventsRequest(events=events)
+    await first.stub.RecordEvents(request, timeout=CALL_S)
+    await first.server.stop(0)
+    second = await serve()
+    answered = await second.stub.RecordEvents(request, timeout=CALL_S)
+    assert {one.outcome for one in answered.results} == {event_pb2.EVENT_OUTCOME_DUPLICATE}
+    (currency,) = (await settled(second)).currencies
+    assert (currency.ledger_charged_nanos, currency.difference_nanos) == (50 * 500_000_000, 0)
+
+
+def _deposit(micros: int, currency: str = "CNY") -> pb.DepositRequest:
+    return pb.DepositRequest(
+        advertiser_id="acme", deposit_id="d1", amount=common_pb2.Money(currency=currency, micros=micros)
+    )
+
+
+def _terms(**changes: object) -> pb.PutTermsRequest:
+    message = terms()
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return pb.PutTermsRequest(terms=[message])
+
+
+def _long_window() -> pb.PutTermsRequest:
+    message = terms()
+    message.windows.click_window.seconds = 91 * 86_400
+    return pb.PutTermsRequest(terms=[message])
+
+
+MALFORMED = [
+    ("PutTerms", pb.PutTermsRequest(), "terms"),
+    ("PutTerms", _terms(time_zone="Mars/Base"), "terms[0].time_zone"),
+    ("PutTerms", _terms(currency="yuan"), "terms[0].currency"),
+    ("PutTerms", _long_window(), "terms[0].windows.click_window"),
+    ("RecordEvents", pb.RecordEventsRequest(), "events"),
+    ("RecordEvents", pb.RecordEventsRequest(events=[event_pb2.Event()]), "events[0].event_type"),
+    ("ReserveBudget", pb.ReserveBudgetRequest(items=[pb.ReserveItem()]), "items[0].reservation_id"),
+    ("GetAttribution", pb.GetAttributionRequest(advertiser_id="a"), "order_id"),
+    ("QueryReport", pb.QueryReportRequest(page_token="?"), "page_token"),
+    ("QueryReport", pb.QueryReportRequest(dimensions=[pb.REPORT_DIMENSION_DAY, pb.REPORT_DIMENSION_DAY]), "dimensions"),
+    (
+        "QueryReport",
+        pb.QueryReportRequest(
+            interval=common_pb2.Interval(start_time=to_timestamp(1_000_000), end_time=to_timestamp(0))
+        ),
+        "interval.start_time",
+    ),
+    ("ListLedgerEntries", pb.ListLedgerEntriesRequest(page_token="WyIxIiwiMiJd"), "page_token"),
+    ("ListLedgerEntries", pb.ListLedgerEntriesRequest(page_size=-1), "page_size"),
+    ("GetBalance", pb.GetBalanceRequest(), "advertiser_id"),
+    ("Deposit", _deposit(0), "amount.micros"),
+    ("Deposit", _deposit(10**16), "amount.micros"),
+    ("Deposit", _deposit(1, "yuan"), "amount.currency"),
+    ("DeletePerson", pb.DeletePersonRequest(request_id="x"), "person"),
+]
+
+
+@pytest.mark.parametrize(("method", "request_", "field"), MALFORMED)
+async def test_malformed_input_is_refused_by_field(served: "Served", method: str, request_: object, field: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await getattr(served.stub, method)(request_, timeout=CALL_S)
+    assert refused.value.violations[0].field == field
+
+
+async def test_other_refusals_are_typed(served: "Served") -> None:
+    with pytest.raises(NotFound):
+        await served.stub.GetAttribution(pb.GetAttributionRequest(advertiser_id="acme", order_id="o1"), timeout=CALL_S)
+    with pytest.raises(NotYet):
+        await served.stub.DeletePerson(
+            pb.DeletePersonRequest(person=common_pb2.PersonRef(person_id=1), request_id="x"), timeout=CALL_S
+        )
+    await served.stub.Deposit(_deposit(1), timeout=CALL_S)
+    with pytest.raises(AlreadyExists):
+        await served.stub.Deposit(_deposit(2), timeout=CALL_S)
+    with pytest.raises(BihuanError) as conflict:
+        await served.stub.PutTerms(_terms(currency="EUR"), timeout=CALL_S)
+    assert conflict.value.reason == "FAILED_PRECONDITION"

@@ -1,0 +1,111 @@
+"""Terms on their way to attribution."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bihuan_gateway.control.resources import Terms
+from bihuan_gateway.control.specs import Pricing
+from bihuan_gateway.control.terms_relay import TermsRelay
+from bihuan_shared.errors import FailedPrecondition, InvalidArgument, Unavailable
+
+
+def terms(campaign_id: str, version: int = 1) -> Terms:
+    pricing = Pricing(model="cpm", bid_micros=1)
+    return Terms(campaign_id, "acme", version, 0, "USD", "UTC", pricing, 0, 0, 15, 1, (), stopped=False)
+
+
+@dataclass
+class Outbox:
+    rows: dict[str, Terms] = field(default_factory=dict)
+
+    async def pending_terms(self, limit: int) -> list[Terms]:
+        return [self.rows[name] for name in sorted(self.rows)][:limit]
+
+    async def acknowledge_terms(self, versions: Sequence[tuple[str, int]]) -> None:
+        for campaign_id, version in versions:
+            if campaign_id in self.rows and self.rows[campaign_id].version <= version:
+                del self.rows[campaign_id]
+
+
+@dataclass
+class Sink:
+    failures: list[Exception] = field(default_factory=list)
+    bad: dict[str, Exception] = field(default_factory=dict)
+    taken: list[str] = field(default_factory=list)
+    hang: bool = False
+
+    async def put_terms(self, terms: Sequence[Terms]) -> None:
+        if self.hang:
+            await asyncio.Event().wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        for one in terms:
+            if one.campaign_id in self.bad:
+                raise self.bad[one.campaign_id]
+        self.taken.extend(one.campaign_id for one in terms)
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.calls = 0
+        self.called = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.calls += 1
+        self.called.set()
+
+
+def relay_of(outbox: Outbox, sink: Sink, watch: Watch, wait_s: float = 1.0) -> TermsRelay:
+    return TermsRelay(outbox, sink, wait_s=wait_s, on_taken=watch, idle_s=0.01, first_retry_s=0.001)
+
+
+async def test_one_bad_row_does_not_hold_up_the_others() -> None:
+    outbox = Outbox({name: terms(name) for name in ("a", "b", "c")})
+    sink, watch = Sink(bad={"b": InvalidArgument("no")}), Watch()
+    assert not await relay_of(outbox, sink, watch).push()
+    assert sink.taken == ["a", "c"]
+    assert list(outbox.rows) == ["b"]
+    assert watch.calls == 1
+
+
+async def test_stale_terms_stay_unacknowledged_so_that_the_campaign_does_not_serve() -> None:
+    outbox = Outbox({"a": terms("a")})
+    sink, watch = Sink(bad={"a": FailedPrecondition("old", reason="STALE_TERMS")}), Watch()
+    assert not await relay_of(outbox, sink, watch).push()
+    assert list(outbox.rows) == ["a"]
+    assert watch.calls == 0
+
+
+async def test_background_retries_until_attribution_is_back() -> None:
+    outbox = Outbox({"a": terms("a")})
+    sink, watch = Sink(failures=[Unavailable("away")] * 3), Watch()
+    running = asyncio.create_task(relay_of(outbox, sink, watch).run())
+    async with asyncio.timeout(10):
+        await watch.called.wait()
+    running.cancel()
+    assert outbox.rows == {}
+    assert sink.taken == ["a"]
+
+
+async def test_a_writer_waits_no_longer_than_it_was_told() -> None:
+    outbox, watch = Outbox({"a": terms("a")}), Watch()
+    async with asyncio.timeout(5):
+        await relay_of(outbox, Sink(hang=True), watch, wait_s=0.01).push_soon()
+    assert list(outbox.rows) == ["a"]
+
+
+async def test_terms_changed_while_they_travel_are_sent_again() -> None:
+    outbox, sink, watch = Outbox({"a": terms("a", 1)}), Sink(), Watch()
+    relay = relay_of(outbox, sink, watch)
+
+    class Racing(Sink):
+        async def put_terms(self, terms_: Sequence[Terms]) -> None:
+            await super().put_terms(terms_)
+            outbox.rows.setdefault("a", terms("a", 2))
+            outbox.rows["a"] = terms("a", 2)
+
+    await relay_of(outbox, Racing(), watch).push()
+    assert outbox.rows["a"].version == 2
+    assert await relay.push()
+    assert outbox.rows == {}

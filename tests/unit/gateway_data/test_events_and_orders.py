@@ -1,0 +1,195 @@
+"""`POST /v1/events` and `POST /v1/orders` over fakes of the hops."""
+
+import httpx
+import pytest
+from data_plane_world import NOW_US, World
+
+from bihuan_gateway.control.access import Principal, Role
+from bihuan_gateway.data.ports import Recorded, RecordResult
+from bihuan_shared.errors import DeadlineExceeded, Unavailable
+
+CONSENT = {"purposes": ["TARGETING", "MEASUREMENT"], "data_classes": ["OPERATION", "TRANSACTION"], "source": "crm"}
+LOGIN = [{"namespace": "login", "value": "ann"}]
+
+
+def event(event_id: str = "e1", /, **more: object) -> dict[str, object]:
+    return {"event_id": event_id, "identifiers": LOGIN, "behaviour": "order", "consent": CONSENT, **more}
+
+
+def order(**more: object) -> dict[str, object]:
+    body: dict[str, object] = {
+        "type": "order",
+        "order_id": "o1",
+        "advertiser_id": "acme",
+        "order_time": "2023-11-14T22:00:00Z",
+        "currency": "USD",
+        "items": [
+            {"item_id": "i1", "shop_id": "s1", "quantity": 2, "paid_micros": 5_000_000, "tags": ["category:tea"]}
+        ],
+        "consent": CONSENT,
+    }
+    return {name: value for name, value in {**body, **more}.items() if value is not None}
+
+
+async def test_events_are_taken_in_for_the_person_of_their_identifiers(world: World, client: httpx.AsyncClient) -> None:
+    more: dict[str, object] = {"event_time": "2023-11-14T22:00:00.5+01:00", "tags": ["category:tea"]}
+    body = {"events": [event(amount={"currency": "USD", "micros": 7}, **more), event("e2", behaviour="VIEW")]}
+    response = await client.post("/v1/events", json=body)
+    assert response.json() == {
+        "events": [
+            {"event_id": "e1", "outcome": "accepted", "reason": None},
+            {"event_id": "e2", "outcome": "accepted", "reason": None},
+        ],
+        "links": [],
+        "changed_attribute_count": 0,
+    }
+    one, two = world.profiles.ingested
+    assert (one.person_id, one.name, one.amount, one.event_time_us) == (1, "ORDER", ("USD", 7), 1_699_995_600_500_000)
+    assert (two.person_id, two.name, two.amount, two.event_time_us) == (1, "VIEW", None, None)
+    again = await client.post("/v1/events", json=body)
+    assert [result["outcome"] for result in again.json()["events"]] == ["duplicate", "duplicate"]
+
+
+async def test_an_event_without_consent_creates_nobody(world: World, client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/events", json={"events": [event(consent={})]})
+    assert response.json()["events"] == [{"event_id": "e1", "outcome": "rejected", "reason": "NO_CONSENT"}]
+    assert world.identities.persons == {}
+
+
+async def test_attributes_and_links_come_before_events(world: World, client: httpx.AsyncClient) -> None:
+    link = {
+        "identifiers": [*LOGIN, {"namespace": "cookie", "value": "c"}],
+        "evidence": {"kind": "deterministic", "source": "crm"},
+        "request_id": "l1",
+    }
+    values = [{"name": "age", "value": 30}, {"name": "gender", "value": "f"}, {"name": "member", "value": True}]
+    body = {"links": [link], "attributes": [{"identifiers": LOGIN, "attributes": values}]}
+    response = await client.post("/v1/events", json=body)
+    assert response.json()["changed_attribute_count"] == 3
+    assert response.json()["links"] == [
+        {"request_id": "l1", "outcome": "accepted", "evidence_id": "evidence-l1", "reason": None}
+    ]
+    ((_, facts),) = world.profiles.facts
+    assert [fact.value for fact in facts] == [30.0, "f", True]
+    link["evidence"] = {"kind": "probabilistic", "source": "crm", "confidence": 0.5}
+    again = await client.post("/v1/events", json={"links": [link]})
+    assert again.json()["links"][0]["outcome"] == "conflict"
+
+
+async def test_a_tenant_reports_events_of_its_own_and_changes_nobody(world: World, client: httpx.AsyncClient) -> None:
+    world.principal = Principal("k", Role.ADVERTISER, "acme")
+    await client.post("/v1/events", json={"events": [event()]})
+    assert world.profiles.ingested[0].event_id == "acme/e1"
+    body = {"attributes": [{"identifiers": LOGIN, "attributes": [{"name": "age", "value": 1}]}]}
+    assert (await client.post("/v1/events", json=body)).status_code == 403
+    world.principal = Principal("k", Role.ANALYST)
+    assert (await client.post("/v1/events", json={"events": [event()]})).status_code == 403
+
+
+async def test_events_are_refused_whole_while_profile_is_away(world: World, client: httpx.AsyncClient) -> None:
+    world.profiles.faults.error = Unavailable("down")
+    response = await client.post("/v1/events", json={"events": [event()]})
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+
+
+async def test_an_order_is_recorded_with_its_person(world: World, client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/orders", json=order(identifiers=LOGIN, click_id="c" * 32))
+    assert response.status_code == 200, response.text
+    assert response.json() == {
+        "order_id": "o1", "event_id": "o1", "outcome": "accepted", "reason": None, "pointer": None,
+    }  # fmt: skip
+    (recorded,) = world.events.orders
+    assert (recorded.kind, recorded.status, recorded.channel, recorded.person_id) == ("ORDER", "PAID", "ONLINE", 1)
+    assert (recorded.event_id, recorded.receive_time_us, recorded.click_id) == ("acme/o1", NOW_US, "c" * 32)
+
+
+async def test_without_measurement_an_order_names_nobody(world: World, client: httpx.AsyncClient) -> None:
+    await client.post("/v1/orders", json=order(identifiers=LOGIN, consent={"purposes": ["TARGETING"]}))
+    assert (world.events.orders[0].person_id, world.identities.persons) == (0, {})
+
+
+async def test_updates_and_refunds_are_events_of_their_own(world: World, client: httpx.AsyncClient) -> None:
+    lines = [{"item_id": "i1", "quantity": 1, "refund_micros": 2_500_000}]
+    bodies = [
+        order(type="update", status="completed", items=None),
+        order(type="refund", refund_items=lines, items=None),
+        order(type="refund", refund_items=lines, items=None, event_id="r-7"),
+    ]
+    response = await client.post("/v1/orders", json={"orders": bodies})
+    assert [result["outcome"] for result in response.json()["results"]] == ["accepted"] * 3
+    update, refund, named = world.events.orders
+    assert (update.kind, update.event_id, update.status) == ("ORDER_UPDATE", "acme/o1:COMPLETED", "COMPLETED")
+    assert (refund.kind, refund.lines[0].micros, refund.status) == ("REFUND", 2_500_000, "")
+    assert refund.event_id.startswith("acme/o1:")
+    assert named.event_id == "acme/r-7"
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "reason", "pointer"),
+    [
+        (RecordResult(Recorded.CONFLICT, "CONTENT_CONFLICT"), 409, "CONTENT_CONFLICT", None),
+        (
+            RecordResult(Recorded.REJECTED, "TIME_OUT_OF_RANGE", "order.order_time"),
+            400,
+            "TIME_OUT_OF_RANGE",
+            "/order_time",
+        ),
+        (
+            RecordResult(Recorded.REJECTED, "INVALID_FIELD", "order.items[0].tags"),
+            400,
+            "INVALID_FIELD",
+            "/items/0/tags",
+        ),
+    ],
+)
+async def test_a_single_order_that_was_not_taken_is_a_problem_and_in_a_batch_a_result(
+    world: World, client: httpx.AsyncClient, result: RecordResult, status: int, reason: str, pointer: str | None
+) -> None:
+    world.events.order_result = result
+    response = await client.post("/v1/orders", json=order())
+    assert (response.status_code, response.json()["type"]) == (status, f"urn:bihuan:{reason}")
+    assert [error["pointer"] for error in response.json()["errors"]] == ([pointer] if pointer else [])
+    batch = await client.post("/v1/orders", json={"orders": [order()]})
+    assert batch.status_code == 200
+    assert (batch.json()["results"][0]["reason"], batch.json()["results"][0]["pointer"]) == (reason, pointer)
+
+
+async def test_a_tenant_reports_its_own_orders_only(world: World, client: httpx.AsyncClient) -> None:
+    world.principal = Principal("k", Role.ADVERTISER, "brew")
+    response = await client.post("/v1/orders", json={"orders": [order(advertiser_id="brew"), order()]})
+    assert response.status_code == 404
+    assert response.json()["errors"][0]["pointer"] == "/orders/1/advertiser_id"
+    assert world.events.orders == []
+
+
+@pytest.mark.parametrize("error", [Unavailable("down"), DeadlineExceeded("slow")])
+async def test_while_attribution_is_away_orders_are_to_be_sent_again(
+    world: World, client: httpx.AsyncClient, error: Unavailable | DeadlineExceeded
+) -> None:
+    world.events.faults.error = error
+    response = await client.post("/v1/orders", json=order())
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.parametrize(
+    ("more", "pointer"),
+    [
+        ({"items": None}, "/items"),
+        ({"refund_items": [{"item_id": "i", "refund_micros": 1}]}, "/refund_items"),
+        ({"type": "update", "items": None}, "/status"),
+        ({"type": "refund", "items": None}, "/refund_items"),
+        ({"order_time": "1969-12-31T23:59:59Z"}, "/order_time"),
+        ({"order_time": "2023-11-14T22:00:00"}, "/order_time"),
+        ({"currency": "usd"}, "/currency"),
+        ({"items": [{"item_id": "i", "paid_micros": -1}]}, "/items/0/paid_micros"),
+        ({"items": [{"item_id": "i", "paid_micros": 1, "tags": ["茶" * 33]}]}, "/items/0/tags/0"),
+    ],
+)
+async def test_the_shape_of_an_order_is_checked_field_by_field(
+    client: httpx.AsyncClient, more: dict[str, object], pointer: str
+) -> None:
+    response = await client.post("/v1/orders", json=order(**more))
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["pointer"] == pointer
+    batch = await client.post("/v1/orders", json={"orders": [order(), order(**more)]})
+    assert batch.json()["errors"][0]["pointer"] == f"/orders/1{pointer}"

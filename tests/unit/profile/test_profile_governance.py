@@ -1,0 +1,192 @@
+"""What purpose and consent let out, cell by cell."""
+
+from itertools import product
+
+import pytest
+
+from bihuan_profile.domain.behaviour import Amount, Behaviour, Event
+from bihuan_profile.domain.governance import (
+    NO_CONSENT,
+    Consent,
+    DataClass,
+    Purpose,
+    permit_by_consent,
+    permit_for_batch_work,
+)
+from bihuan_profile.domain.record import EMPTY, Fact, FactValue, Record, fold, with_facts
+from bihuan_profile.domain.taxonomy import TAXONOMY
+from bihuan_profile.domain.view import ProfileView, release
+from bihuan_shared.clock import DAY_US
+
+NOW_US = 1_500_000_000_000_000
+ALL_AGREED = Consent(frozenset(Purpose), frozenset(DataClass))
+
+
+@pytest.fixture
+def record() -> Record:
+    """One attribute a class, interests of both sources, activity, an order; nobody is in a segment but new, active."""
+    facts: dict[str, FactValue] = {
+        "age": "25-34",
+        "income": "35-49K",
+        "app_user": True,
+        "average_order": 12.5,
+        "influence_tier": "high",
+    }
+    known, _ = with_facts(EMPTY, [(name, Fact(value, NOW_US)) for name, value in facts.items()])
+    return fold(
+        known,
+        [
+            Event(1, "a", Behaviour.SEARCH, NOW_US, ("category:tea",)),
+            Event(1, "b", Behaviour.ORDER, NOW_US, ("category:tea", "category:cheese"), Amount("USD", 7)),
+        ],
+    )
+
+
+def told(record: Record, purpose: Purpose, consent: Consent) -> ProfileView:
+    return release(record, permit_by_consent(purpose, consent), NOW_US, TAXONOMY)
+
+
+@pytest.mark.parametrize(("purpose", "data_class"), list(product(Purpose, DataClass)))
+def test_only_the_consented_class_is_told_and_only_for_its_purposes(
+    record: Record, purpose: Purpose, data_class: DataClass
+) -> None:
+    view = told(record, purpose, Consent(frozenset({purpose}), frozenset({data_class})))
+    advertising = purpose is not Purpose.MEASUREMENT
+    expected = {
+        attribute
+        for attribute, attribute_class, purposes in (
+            ("age", DataClass.REGISTRATION, {Purpose.TARGETING, Purpose.PERSONALISATION, Purpose.INSIGHT}),
+            ("income", DataClass.REGISTRATION, {Purpose.TARGETING, Purpose.INSIGHT}),
+            ("app_user", DataClass.OPERATION, {Purpose.TARGETING, Purpose.PERSONALISATION, Purpose.INSIGHT}),
+            ("average_order", DataClass.TRANSACTION, set(Purpose)),
+            ("influence_tier", DataClass.SOCIAL, {Purpose.TARGETING, Purpose.INSIGHT}),
+        )
+        if attribute_class is data_class and purpose in purposes
+    }
+    assert {attribute.name for attribute in view.attributes} == expected
+    interests = {
+        DataClass.OPERATION: {"category:tea": 0.3},
+        DataClass.TRANSACTION: {"category:tea": 1.0, "category:cheese": 1.0},
+    }
+    assert {i.tag: pytest.approx(i.long_term) for i in view.interests} == (
+        interests.get(data_class, {}) if advertising else {}
+    )
+    activities = {DataClass.OPERATION: [Behaviour.SEARCH], DataClass.TRANSACTION: [Behaviour.ORDER]}
+    assert [a.behaviour for a in view.activities] == activities.get(data_class, [])
+    assert view.segments == (("new", "active_30d") if data_class is DataClass.OPERATION and advertising else ())
+    rfm_allowed = data_class is DataClass.TRANSACTION and purpose is not Purpose.PERSONALISATION
+    assert (view.rfm is not None) is rfm_allowed
+    told_count = len(view.attributes) + len(view.interests) + len(view.activities) + len(view.segments) + bool(view.rfm)
+    # 5 attributes, 1 + 2 interests, 2 activities, 2 segments, RFM.
+    assert told_count + view.withheld_count == 13
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_absent_consent_allows_nothing_and_counts_all(record: Record, purpose: Purpose) -> None:
+    view = told(record, purpose, NO_CONSENT)
+    assert (view.attributes, view.interests, view.activities, view.segments, view.rfm) == ((), (), (), (), None)
+    assert view.withheld_count == 13
+    assert not view.empty
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_consent_to_another_purpose_allows_nothing(record: Record, purpose: Purpose) -> None:
+    others = Consent(frozenset(Purpose) - {purpose}, frozenset(DataClass))
+    assert told(record, purpose, others).withheld_count == 13
+
+
+def test_interests_of_both_sources_add_up_where_both_are_allowed(record: Record) -> None:
+    view = told(record, Purpose.TARGETING, ALL_AGREED)
+    assert {i.tag: pytest.approx(i.long_term) for i in view.interests} == {"category:tea": 1.3, "category:cheese": 1.0}
+    assert [i.tag for i in view.interests] == ["category:tea", "category:cheese"]
+
+
+def test_batch_work_never_sees_the_social_class(record: Record) -> None:
+    view = release(record, permit_for_batch_work(Purpose.TARGETING), NOW_US, TAXONOMY)
+    assert {a.name for a in view.attributes} == {"age", "income", "app_user", "average_order"}
+    assert view.withheld_count == 1
+
+
+def test_attribute_unknown_to_the_taxonomy_is_withheld() -> None:
+    record, _ = with_facts(EMPTY, [("shoe_colour", Fact("red", NOW_US))])
+    view = told(record, Purpose.TARGETING, ALL_AGREED)
+    assert (view.attributes, view.withheld_count) == ((), 1)
+
+
+def test_nothing_known_is_empty() -> None:
+    view = told(EMPTY, Purpose.TARGETING, ALL_AGREED)
+    assert view == ProfileView()
+    assert view.empty
+
+
+def orders(*ages_days: int) -> Record:
+    times = [NOW_US - days * DAY_US for days in ages_days]
+    return fold(EMPTY, [Event(1, f"o{i}", Behaviour.ORDER, time_us) for i, time_us in enumerate(times)])
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (orders(1), set()),
+        (orders(1, 2, 3), {"loyal"}),
+        (orders(90, 100, 110), {"loyal"}),
+        (orders(91, 100, 110), {"lapsed"}),
+        (orders(200), {"lapsed"}),
+        (fold(EMPTY, [Event(1, "a", Behaviour.VIEW, NOW_US - 29 * DAY_US)]), {"new", "active_30d"}),
+        (fold(EMPTY, [Event(1, "a", Behaviour.VIEW, NOW_US - 30 * DAY_US)]), {"active_30d"}),
+        (fold(EMPTY, [Event(1, "a", Behaviour.VIEW, NOW_US - 31 * DAY_US)]), set()),
+        (fold(EMPTY, [Event(1, "a", Behaviour.IMPRESSION, NOW_US)]), {"new"}),
+    ],
+)
+def test_segments_follow_their_rules(record: Record, expected: set[str]) -> None:
+    assert set(told(record, Purpose.TARGETING, ALL_AGREED).segments) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "member"),
+    [
+        ("shoe_colour", "red", "name"),
+        ("interest", "category:tea", "name"),
+        ("age", 25.0, "number"),
+        ("age", "twelve", "text"),
+        ("income", "", "text"),
+        ("birth_year", "1980", "text"),
+        ("birth_year", True, "flag"),
+        ("birth_year", float("nan"), "number"),
+        ("birth_year", float("inf"), "number"),
+        ("newsletter", 1.0, "number"),
+    ],
+)
+def test_wrong_attribute_names_the_member_at_fault(name: str, value: FactValue, member: str) -> None:
+    fault = TAXONOMY.fault(name, value)
+    assert fault is not None
+    assert fault[0] == member
+
+
+@pytest.mark.parametrize(("name", "value"), [("age", "65+"), ("birth_year", 1980.0), ("newsletter", False)])
+def test_right_attribute_has_no_fault(name: str, value: FactValue) -> None:
+    assert TAXONOMY.fault(name, value) is None
+
+
+def test_every_tag_has_a_purpose_and_a_description() -> None:
+    assert all(tag.purposes and tag.description for tag in TAXONOMY.tags)
+    assert {tag.data_class for tag in TAXONOMY.tags} == set(DataClass)
+
+
+def test_later_fact_wins_whatever_the_order() -> None:
+    early, late = Fact("25-34", NOW_US), Fact("35-44", NOW_US + 1)
+    for facts in ([early, late], [late, early]):
+        record = EMPTY
+        for fact in facts:
+            record, _ = with_facts(record, [("age", fact)])
+        assert record.facts["age"] == late
+
+
+def test_changed_count_is_of_values() -> None:
+    record, first = with_facts(
+        EMPTY, [("age", Fact("25-34", NOW_US)), ("newsletter", Fact(value=True, time_us=NOW_US))]
+    )
+    record, repeat = with_facts(record, [("age", Fact("25-34", NOW_US + 1))])
+    record, other = with_facts(record, [("age", Fact("35-44", NOW_US + 1))])
+    _, stale = with_facts(record, [("age", Fact("45-54", NOW_US))])
+    assert (first, repeat, other, stale) == (2, 0, 1, 0)
