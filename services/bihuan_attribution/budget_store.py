@@ -3,8 +3,11 @@ Budgets, balances and frequency caps in Redis: a cache of what SQL knows, plus r
 
 Everything of one advertiser lies under the hash tag of `at:{<advertiser>}:`, so each step is one script on one node.
 `epoch` exists while the state is complete; `b` and `b:<day>` hold money (`x` left, `l` limit, `s` spent), `c:*` count
-impressions of a person, `r:*` are reservations, `x` orders them by their end.
+impressions of a person, `r:*` are reservations, `x` orders them by their end. `ar:<reservation>` names the advertisers
+that a reservation may be found with.
 """
+
+import json
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -12,11 +15,13 @@ from typing import Final, cast
 
 from redis.exceptions import NoScriptError
 
-from bihuan_attribution.domain.reserve import BudgetState, Call, Reply, ReserveOutcome, Settled
+from bihuan_attribution.domain.reserve import BudgetState, Call, Held, Reply, ReserveOutcome, Settled
 from bihuan_attribution.event_log_store import chunks
 from bihuan_shared.redis import RedisClient, is_alive, store_errors
 
 _COUNTERS_A_CALL: Final = 500
+_SHARED: Final = "reservation"
+_BEGUN_S: Final = 3_600
 _Call = tuple[str, list[str | int]]
 
 
@@ -25,10 +30,8 @@ class RedisBudgets:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
-        self._scripts = {
-            name: files("bihuan_attribution").joinpath("lua", f"{name}.lua").read_text()
-            for name in ("reserve", "settle", "load")
-        }
+        shared = _script(_SHARED)
+        self._scripts = {name: shared + _script(name) for name in ("reserve", "settle", "release", "load")}
         self._digests: dict[str, str] = {}
 
     async def reserve(self, calls: Sequence[Call], now_us: int, expire_us: int) -> list[Reply | None]:
@@ -36,12 +39,44 @@ class RedisBudgets:
         answers = await self._run("reserve", [_reserve_call(call, now_us, expire_us) for call in calls])
         return [None if answer is None else _reply(answer) for answer in answers]
 
+    async def begin(self, reservations: Sequence[tuple[str, Sequence[str]]]) -> list[list[Held]]:
+        """Note which advertisers each reservation will ask; what it holds already from an earlier time."""
+        pipeline = self._client.pipeline(transaction=False)
+        for name, advertisers in reservations:
+            pipeline.get(f"ar:{name}")
+            pipeline.set(f"ar:{name}", json.dumps(advertisers), ex=_BEGUN_S)
+        with store_errors():
+            noted = cast("list[bytes | None]", await pipeline.execute())[::2]
+            asked = [
+                (index, name, advertiser_id)
+                for index, (name, _) in enumerate(reservations)
+                for advertiser_id in json.loads(noted[index] or b"[]")
+            ]
+            return await self._held(asked, len(reservations))
+
+    async def _held(self, asked: Sequence[tuple[int, str, str]], count: int) -> list[list[Held]]:
+        found: list[list[Held]] = [[] for _ in range(count)]
+        if asked:
+            pipeline = self._client.pipeline(transaction=False)
+            for _, name, advertiser_id in asked:
+                pipeline.hmget(f"{_prefix(advertiser_id)}r:{name}", ["h", "k", "a"])
+            answers = cast("list[list[bytes | None]]", await pipeline.execute())
+            for (index, _, advertiser_id), (campaign_id, creative_id, amount) in zip(asked, answers, strict=True):
+                if campaign_id and creative_id is not None:
+                    held = Held(advertiser_id, campaign_id.decode(), creative_id.decode(), int(amount or 0))
+                    found[index].append(held)
+        return found
+
+    async def release(self, reservations: Sequence[tuple[str, str]]) -> None:
+        """End reservations, each named by (advertiser, reservation id), before their time."""
+        await self._run("release", [(_epoch(one), [_prefix(one), name]) for one, name in reservations])
+
     async def settle(self, state: BudgetState, events: Sequence[Settled]) -> bool:
         """End reservations and replace spent sums; False where the advertiser's state has to be loaded first."""
         args: list[str | int] = [_prefix(state.advertiser_id), state.version, len(events)]
         for event in events:
-            args += [event.reservation_id, event.token_id, event.position, int(event.counts_slots)]
-            args += [int(event.ends_money), event.person_id, len(event.slots)]
+            args += [event.reservation_id, event.campaign_id, event.token_id, event.position]
+            args += [int(event.counts_slots), int(event.ends_money), event.person_id, len(event.slots)]
             for slot in event.slots:
                 args += [slot.bucket, slot.entity, slot.garbage_s]
         args.append(len(state.spent))
@@ -102,6 +137,10 @@ class RedisBudgets:
         return cast("list[object]", await pipeline.execute(raise_on_error=False))
 
 
+def _script(name: str) -> str:
+    return files("bihuan_attribution").joinpath("lua", f"{name}.lua").read_text()
+
+
 def _prefix(advertiser_id: str) -> str:
     return f"at:{{{advertiser_id}}}:"
 
@@ -116,7 +155,7 @@ def _reserve_call(call: Call, now_us: int, expire_us: int) -> _Call:
     for one in call.attempts:
         total = "" if one.total_limit_nanos is None else one.total_limit_nanos
         daily = "" if one.daily_limit_nanos is None else one.daily_limit_nanos
-        args += [one.index, one.campaign_id, one.day, one.amount_nanos, total, daily, len(one.slots)]
+        args += [one.campaign_id, one.creative_id, one.day, one.amount_nanos, total, daily, len(one.slots)]
         for slot in one.slots:
             args += [slot.bucket, slot.entity, slot.max_impressions, slot.garbage_s]
     return _epoch(call.advertiser_id), args

@@ -6,7 +6,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from bihuan_cli.app import app  # noqa: E402
+from bihuan_cli.app import app
 
 
 def main() -> None:

@@ -10,9 +10,10 @@ from typing import Annotated, Literal, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
+from bihuan_cli import models
 from bihuan_cli.commands import data as data_commands
 from bihuan_cli.commands import demo as demo_commands
-from bihuan_cli.commands import insight, jobs, up
+from bihuan_cli.commands import insight, up
 from bihuan_cli.datasets.catalog import DATA_SETS
 from bihuan_cli.datasets.fetch import fetch, fetch_progress
 from bihuan_cli.stack.layout import StateFolder
@@ -125,19 +126,19 @@ def model_train(
 @model.command("publish")
 def model_publish(version: str, state: State = STATE) -> None:
     """Make a version serve."""
-    console.print(f"{run(jobs.publish_model(state, version))} serves")
+    console.print(f"{run(models.publish_model(state, version))} serves")
 
 
 @model.command("rollback")
 def model_rollback(from_version: str, state: State = STATE) -> None:
     """Go back to the version that served before FROM_VERSION."""
-    console.print(f"{run(jobs.roll_back_model(state, from_version))} serves")
+    console.print(f"{run(models.roll_back_model(state, from_version))} serves")
 
 
 @model.command("report")
 def model_report(state: State = STATE) -> None:
     """List the registry."""
-    run(jobs.list_models(state, console))
+    run(models.list_models(state, console))
 
 
 @ledger.command("reconcile")

@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sklearn.metrics import roc_auc_score
 
 from bihuan_cli.api import GatewayClient
-from bihuan_cli.commands.jobs import publish_model
 from bihuan_cli.datasets.bandit import read_impressions
 from bihuan_cli.datasets.journey import Campaign, JourneyReader
+from bihuan_cli.models import publish_model
 from bihuan_cli.replay.bandit import BanditCounts, replay_bandit
 from bihuan_cli.replay.journey import JourneyCounts, JourneyReplay, sends_by_start
 from bihuan_cli.replay.people import introduce

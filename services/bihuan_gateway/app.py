@@ -52,6 +52,8 @@ _log = structlog.stdlib.get_logger(__name__)
 VERSION = "0.1.0"
 PUBLIC = ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/t")
 """Paths, with everything below them, that need no API key."""
+HOT = frozenset({"/v1/decisions", "/t/i/{token}", "/t/v/{token}", "/t/l/{token}", "/t/c/{token}"})
+"""Route templates that every page view meets."""
 _ROUTES = (
     advertisers,
     campaigns,
@@ -159,7 +161,7 @@ async def _start(
     ]
     checks: list[Callable[[], Awaitable[bool]]] = [database.ping]
     if data is not None:
-        plane = await data(PlaneParts(settings, hops, clock, running.snapshots, os.urandom))
+        plane = await data(PlaneParts(settings, database, hops, clock, running.snapshots, os.urandom))
         stack.push_async_callback(plane.close)
         _mount(app, plane)
         background.extend(plane.background)
@@ -241,4 +243,5 @@ def edge_rules(settings: Settings) -> EdgeRules:
         timeout_s=settings.request_timeout_s,
         list_timeout_s=settings.list_timeout_s,
         max_in_flight=settings.max_concurrent_calls,
+        hot=HOT,
     )

@@ -1,6 +1,7 @@
 """The edge of the gateway: what holds for every request, whichever route it meets."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +24,9 @@ from bihuan_shared.rpc.deadline import deadline_scope
 
 _log = structlog.stdlib.get_logger(__name__)
 _TOO_LARGE = 413
+_REFUSED = 400
 _FAILED = 500
+_SLOW_S = 1.0
 _UNKNOWN_ROUTE = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -33,7 +36,8 @@ class EdgeRules:
     """
     What the edge holds requests to.
 
-    Paths under `public` need no key; paths in `lists` may bring long member lists and take longer.
+    Paths under `public` need no key; paths in `lists` may bring long member lists and take longer. Routes in `hot`, by
+    template, are in the access log at level INFO only where they fail or are slow.
     """
 
     replay: bool
@@ -44,6 +48,7 @@ class EdgeRules:
     timeout_s: float
     list_timeout_s: float
     max_in_flight: int
+    hot: Collection[str] = ()
 
     def is_public(self, path: str) -> bool:
         """Tell whether a path is open to everyone."""
@@ -177,4 +182,6 @@ class Edge:
             )
             if status >= _FAILED:
                 span.set_status(StatusCode.ERROR)
-        _log.info("request", method=method, route=route, status=status, duration_ms=round(duration_s * 1000, 2))
+        unremarkable = route in self._rules.hot and status < _REFUSED and duration_s <= _SLOW_S
+        level = logging.DEBUG if unremarkable else logging.INFO
+        _log.log(level, "request", method=method, route=route, status=status, duration_ms=round(duration_s * 1000, 2))

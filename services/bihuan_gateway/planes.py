@@ -10,6 +10,7 @@ from bihuan_gateway.control.snapshot import SnapshotSource
 from bihuan_gateway.hops import Hops
 from bihuan_gateway.settings import Settings
 from bihuan_shared.clock import Clock
+from bihuan_shared.sql import Database
 
 
 async def nothing() -> None:
@@ -26,11 +27,13 @@ class PlaneParts:
     """
     What a data plane is built from.
 
+    `database` is the gateway's own, with the tables of both planes (`control.tables.METADATA`); its owner closes it.
     `settings.public_url` is filled. Routes get the caller from `auth.principal_of(request)`; every path but the public
     ones (`app.PUBLIC`) has one. Errors may simply be raised.
     """
 
     settings: Settings
+    database: Database
     hops: Hops
     clock: Clock
     snapshots: SnapshotSource
@@ -57,16 +60,18 @@ BuildDataPlane = Callable[[PlaneParts], Awaitable[DataPlane]]
 
 
 class NamedRoute(Route):
-    """A route that notes itself in the scope, as FastAPI's own do, so that the edge can name it."""
+    """A plain route that leaves itself in the scope, as FastAPI's own do, so that the edge can name its template."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match as any route."""
         match, child_scope = super().matches(scope)
-        return match, {**child_scope, "route": self} if match is not Match.NONE else child_scope
+        if match is not Match.NONE:
+            child_scope["route"] = self
+        return match, child_scope
 
     @classmethod
     def like(cls, route: BaseRoute) -> BaseRoute:
-        """Copy a plain route; others stay as they are."""
+        """Copy a plain route; routes of other kinds stay as they are."""
         if type(route) is not Route:
             return route
         methods = sorted(route.methods or ())

@@ -1,5 +1,6 @@
 """Reservations: what a decision asks for, and what the state of an advertiser's budgets is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -55,6 +56,7 @@ class Attempt:
 
     index: int
     campaign_id: str
+    creative_id: str
     day: str
     amount_nanos: int
     total_limit_nanos: int | None
@@ -82,10 +84,36 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What a reservation holds with one advertiser."""
+
+    advertiser_id: str
+    campaign_id: str
+    creative_id: str
+    amount_nanos: int
+
+
+def place_of(held: Held, candidates: Sequence[Candidate]) -> int | None:
+    """Where the held campaign stands now: of several of its candidates the one most like what was set aside."""
+    places = [
+        index
+        for index, one in enumerate(candidates)
+        if (one.advertiser_id, one.campaign_id) == (held.advertiser_id, held.campaign_id)
+    ]
+
+    def likeness(index: int) -> tuple[bool, bool, int]:
+        one = candidates[index]
+        return one.creative_id == held.creative_id, one.amount_nanos == held.amount_nanos, -index
+
+    return max(places, key=likeness, default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A billed event as reservations see it."""
 
     reservation_id: str
+    campaign_id: str
     token_id: str
     position: int
     counts_slots: bool

@@ -1,18 +1,12 @@
 -- Brings one advertiser's state to what was billed: reservations end, slots become counted, spent sums are replaced.
 -- KEYS[1] at:{advertiser}:epoch.
--- ARGV: prefix, version, number of events; for each: reservation id, token id, log position, counts slots (0|1),
--- ends money (0|1), person id, number of slots, and for each slot: bucket, entity, garbage seconds; then number of
+-- ARGV: prefix, version, number of events; for each: reservation id, campaign, token id, log position, counts slots
+-- (0|1), ends money (0|1), person id, number of slots, and for each slot: bucket, entity, garbage seconds; then number of
 -- sums; for each: day ('' for the whole life), name, spent nanos. Sums of an older version are left out.
 -- Answers 0 where the state is not complete, else 1. Running it again changes nothing.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return 0 end
 local P, version, money, due = ARGV[1], ARGV[2], ARGV[1] .. 'b', ARGV[1] .. 'x'
-
-local function neg(s)
-  if s == '0' then return s end
-  if string.sub(s, 1, 1) == '-' then return string.sub(s, 2) end
-  return '-' .. s
-end
 
 local function count(person, slots)
   if person == '0' then return end
@@ -25,19 +19,19 @@ end
 
 local at = 4
 for i = 1, tonumber(ARGV[3]) do
-  local rid, token, position = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  local counts, ends, person, n = ARGV[at + 3] == '1', ARGV[at + 4] == '1', ARGV[at + 5], tonumber(ARGV[at + 6])
+  local rid, campaign, token, position = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  local counts, ends, person, n = ARGV[at + 4] == '1', ARGV[at + 5] == '1', ARGV[at + 6], tonumber(ARGV[at + 7])
   local slots = {}
-  at = at + 7
+  at = at + 8
   for j = 1, n do
     slots[j] = {ARGV[at], ARGV[at + 1], ARGV[at + 2]}
     at = at + 3
   end
   local rkey = P .. 'r:' .. rid
-  local r = rid ~= '' and redis.call('HMGET', rkey, 'e', 'm', 's', 'c', 'money') or {false}
-  if r[1] then
+  local r = rid ~= '' and redis.call('HMGET', rkey, 'h', 'm', 's', 'c', 'money') or {false}
+  -- What ended, or went over to another campaign, is not this event's reservation any more.
+  if r[1] == campaign then
     if counts and r[4] ~= '1' then
-      -- A slot that timed out before its impression came is taken again.
       if r[3] ~= '1' then count(person, slots) end
       redis.call('HSET', rkey, 's', '0', 'c', '1')
       r[3] = '0'

@@ -8,7 +8,7 @@ from bihuan_attribution.domain.event import LoggedEvent, PreparedEvent, Result
 from bihuan_attribution.domain.ledger import Entry
 from bihuan_attribution.domain.order import OrderState
 from bihuan_attribution.domain.report import Dimension, ReportLine
-from bihuan_attribution.domain.reserve import BudgetState, Call, Reply, Settled
+from bihuan_attribution.domain.reserve import BudgetState, Call, Held, Reply, Settled
 from bihuan_attribution.domain.terms import CampaignTerms, TermsBook
 from bihuan_attribution.domain.touch import Touch
 
@@ -146,6 +146,14 @@ class Budgets(Protocol):
 
     async def reserve(self, calls: Sequence[Call], now_us: int, expire_us: int) -> list[Reply | None]:
         """One reply a call; None where the advertiser's state has to be loaded first."""
+        ...
+
+    async def begin(self, reservations: Sequence[tuple[str, Sequence[str]]]) -> list[list[Held]]:
+        """Note which advertisers each reservation will ask; what it holds already from an earlier time."""
+        ...
+
+    async def release(self, reservations: Sequence[tuple[str, str]]) -> None:
+        """End reservations, each named by (advertiser, reservation id), before their time."""
         ...
 
     async def settle(self, state: BudgetState, events: Sequence[Settled]) -> bool:

@@ -1,11 +1,21 @@
 """Reservations: candidates are tried in their order, one round trip a round for all items together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bihuan_attribution.domain.budget_day import budget_day
 from bihuan_attribution.domain.caps import cap_slots
-from bihuan_attribution.domain.reserve import LIFE_US, Answer, Attempt, Call, Candidate, Item, Reply, ReserveOutcome
+from bihuan_attribution.domain.reserve import (
+    LIFE_US,
+    Answer,
+    Attempt,
+    Call,
+    Candidate,
+    Item,
+    Reply,
+    ReserveOutcome,
+    place_of,
+)
 from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow
 from bihuan_attribution.use_cases.ports import Budgets, BudgetTruth
 from bihuan_attribution.use_cases.put_terms import TermsView
@@ -17,14 +27,14 @@ _LOAD_ROUNDS = 3
 
 @dataclass(slots=True)
 class _Progress:
-    """How far one item is; `next` is the first candidate that was not tried."""
+    """How far one item is; `next` is the first candidate that was not tried, `first` one to be tried before all."""
 
     item: Item
     outcomes: list[ReserveOutcome]
     next: int = 0
     taken: int | None = None
     expire_us: int = 0
-    open_calls: list[Call] = field(default_factory=list)
+    first: int | None = None
 
 
 class Reserver:
@@ -37,11 +47,18 @@ class Reserver:
         self._clock = clock
 
     async def reserve(self, items: Sequence[Item], *, validate_only: bool) -> list[Answer]:
-        """One answer an item. Raises Unavailable where the budgets cannot be read."""
+        """
+        One answer an item. Raises Unavailable where the budgets cannot be read.
+
+        An item that is repeated gets the campaign that it holds already, wherever that now stands among its
+        candidates; one that is not among them any more is released. While validating, what it holds counts as free.
+        """
         now_us = self._clock.now_us()
         await self._know_campaigns(items)
         windows = {one: self._windows(one, now_us) for one in {c.advertiser_id for i in items for c in i.candidates}}
         all_progress = [_Progress(item, [ReserveOutcome.UNSPECIFIED] * len(item.candidates)) for item in items]
+        if not validate_only:
+            await self._find_held(all_progress)
         open_items = all_progress
         while open_items:
             calls = [self._calls(one, now_us, windows, validate_only=validate_only) for one in open_items]
@@ -51,6 +68,21 @@ class Reserver:
                     _note(progress, call, next(replies))
             open_items = [one for one in open_items if one.taken is None and one.next < len(one.outcomes)]
         return [Answer(one.taken, tuple(one.outcomes), one.expire_us) for one in all_progress]
+
+    async def _find_held(self, all_progress: Sequence[_Progress]) -> None:
+        asked = [
+            (one.item.reservation_id, sorted({candidate.advertiser_id for candidate in one.item.candidates}))
+            for one in all_progress
+        ]
+        unwanted: list[tuple[str, str]] = []
+        for progress, held in zip(all_progress, await self._budgets.begin(asked), strict=True):
+            for one in held:
+                place = place_of(one, progress.item.candidates) if progress.first is None else None
+                if place is None:
+                    unwanted.append((one.advertiser_id, progress.item.reservation_id))
+                else:
+                    progress.first = place
+        await self._budgets.release(unwanted)
 
     async def load(self, advertiser_id: str) -> None:
         """Rebuild an advertiser's state from what is committed."""
@@ -74,6 +106,13 @@ class Reserver:
         """The next run of candidates of one advertiser; all runs at once where nothing is taken."""
         calls: list[Call] = []
         item = progress.item
+        if progress.first is not None:
+            candidate, first = item.candidates[progress.first], progress.first
+            progress.first = None
+            terms = self._serving(candidate, now_us)
+            if terms is not None:
+                attempt = _attempt(first, candidate, terms, windows[candidate.advertiser_id], now_us)
+                return [Call(candidate.advertiser_id, item.reservation_id, item.person_id, (attempt,), validate_only)]
         while progress.next < len(item.candidates) and (validate_only or not calls):
             advertiser_id = item.candidates[progress.next].advertiser_id
             attempts: list[Attempt] = []
@@ -81,8 +120,8 @@ class Reserver:
                 candidate = item.candidates[progress.next]
                 if candidate.advertiser_id != advertiser_id:
                     break
-                terms = self._terms.book.in_force(candidate.campaign_id, now_us)
-                if terms is None or terms.stopped or terms.advertiser_id != advertiser_id:
+                terms = self._serving(candidate, now_us)
+                if terms is None:
                     progress.outcomes[progress.next] = ReserveOutcome.NO_TERMS
                 else:
                     attempts.append(_attempt(progress.next, candidate, terms, windows[advertiser_id], now_us))
@@ -91,6 +130,12 @@ class Reserver:
                 call = Call(advertiser_id, item.reservation_id, item.person_id, tuple(attempts), validate_only)
                 calls.append(call)
         return calls
+
+    def _serving(self, candidate: Candidate, now_us: int) -> CampaignTerms | None:
+        terms = self._terms.book.in_force(candidate.campaign_id, now_us)
+        if terms is None or terms.stopped or terms.advertiser_id != candidate.advertiser_id:
+            return None
+        return terms
 
     async def _ask(self, calls: list[Call], now_us: int) -> list[Reply]:
         replies = await self._budgets.reserve(calls, now_us, now_us + LIFE_US)
@@ -115,6 +160,7 @@ def _attempt(
     return Attempt(
         index=index,
         campaign_id=candidate.campaign_id,
+        creative_id=candidate.creative_id,
         day=budget_day(now_us, terms.time_zone),
         amount_nanos=candidate.amount_nanos,
         total_limit_nanos=terms.total_limit_nanos if terms.total_micros else None,

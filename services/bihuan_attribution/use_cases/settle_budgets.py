@@ -83,6 +83,7 @@ class BudgetSettler:
         windows = sorted({cap.window for one in all_terms for cap in one.caps if cap.level is CapLevel.ADVERTISER})
         return Settled(
             reservation_id=ad.reservation_id,
+            campaign_id=ad.campaign_id,
             token_id=ad.token_id,
             position=event.position,
             counts_slots=counts,

@@ -109,7 +109,7 @@ async def create_journey(world: World, campaigns: Sequence[Campaign], serves: Ca
     """
     for kind in ("a", "b", "c"):
         await world.advertiser(f"journey-{kind}", f"Complete Journey type {kind.upper()}", 100_000_000_000)
-    await world.placement(MAIL, "email", "e-commerce", 1_000_000)
+    await world.placement(MAIL, "email", "e-commerce", 100_000)
     for campaign in campaigns:
         name = journey_name(campaign.campaign_id)
         await _audience(world, campaign)

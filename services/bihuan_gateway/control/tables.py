@@ -1,4 +1,4 @@
-"""The gateway's tables. Resources keep their spec as JSON text; what is searched by stands in columns."""
+"""The tables of both planes. Resources keep their spec as JSON text; what is searched by stands in columns."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -85,3 +85,14 @@ API_KEYS = sa.Table(
     sa.Column("create_time_us", sa.BigInteger, nullable=False),
 )
 """Keys of the API, by the hash of their secret."""
+
+DECISIONS = sa.Table(
+    "decisions",
+    METADATA,
+    sa.Column("scope", sa.String(64), primary_key=True),
+    sa.Column("request_id", sa.String(128), primary_key=True),
+    sa.Column("content_sha256", sa.LargeBinary, nullable=False),
+    sa.Column("answer", sa.LargeBinary, nullable=False),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False, index=True),
+)
+"""One row a completed decision; `scope` is the caller whose request ids these are, the time is the decision's."""

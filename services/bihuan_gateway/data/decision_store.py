@@ -4,23 +4,12 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from bihuan_gateway.control.tables import DECISIONS
 from bihuan_gateway.data.ports import StoredDecision
 from bihuan_shared.group_commit import GroupCommit
 from bihuan_shared.sql import Database, insert_ignore
 
 MAX_ITEMS = 200
-METADATA = sa.MetaData()
-
-DECISIONS = sa.Table(
-    "decisions",
-    METADATA,
-    sa.Column("scope", sa.String(64), primary_key=True),
-    sa.Column("request_id", sa.String(128), primary_key=True),
-    sa.Column("content_sha256", sa.LargeBinary, nullable=False),
-    sa.Column("answer", sa.LargeBinary, nullable=False),
-    sa.Column("create_time_us", sa.BigInteger, nullable=False),
-)
-"""One row a completed decision; `scope` is the caller whose request ids these are."""
 
 _Key = tuple[str, str]
 _Row = tuple[_Key, StoredDecision, int]
@@ -41,6 +30,18 @@ class SqlDecisions:
     async def put(self, scope: str, request_id: str, decision: StoredDecision, now_us: int) -> StoredDecision:
         """Store a decision unless there is one, and return the one that stands; merged with other calls."""
         return await self._puts.submit_one(((scope, request_id), decision, now_us))
+
+    async def prune(self, before_us: int, limit: int) -> int:
+        """Delete at most `limit` decisions made before an instant, the oldest first; return how many there were."""
+        key = sa.tuple_(DECISIONS.c.scope, DECISIONS.c.request_id)
+        oldest = (
+            sa.select(DECISIONS.c.scope, DECISIONS.c.request_id)
+            .where(DECISIONS.c.create_time_us < before_us)
+            .order_by(DECISIONS.c.create_time_us)
+            .limit(limit)
+        )
+        statement = sa.delete(DECISIONS).where(key.in_(oldest))
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def close(self) -> None:
         """Wait for what was accepted."""

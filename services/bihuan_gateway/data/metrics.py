@@ -12,6 +12,7 @@ DEGRADED = Counter(
     "Decisions that went on without an answer of a hop: identity, profile, audience, scoring or budget.",
     ("hop",),
 )
+DECISIONS_PRUNED = Counter("bihuan_decisions_pruned_total", "Stored decisions that grew too old and were deleted.")
 BEACONS = Counter(
     "bihuan_beacons_total",
     "Beacons, by kind and what became of them: an outcome of attribution, `spooled`, `refused` or `invalid`.",

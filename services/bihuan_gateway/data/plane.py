@@ -9,10 +9,9 @@ from hashlib import sha256
 from starlette.routing import BaseRoute
 
 from bihuan_gateway.control.control_store import SqlControlStore
-from bihuan_gateway.control.tables import SCHEMA
 from bihuan_gateway.data import metrics
 from bihuan_gateway.data.decision_records import LakeDecisionRecords
-from bihuan_gateway.data.decision_store import METADATA, SqlDecisions
+from bihuan_gateway.data.decision_store import SqlDecisions
 from bihuan_gateway.data.hops.attribution import GrpcBudgets, GrpcEventLog
 from bihuan_gateway.data.hops.identity import GrpcIdentities
 from bihuan_gateway.data.hops.profile import GrpcProfiles
@@ -29,6 +28,7 @@ from bihuan_gateway.data.ports import (
     Profiles,
     Scorer,
 )
+from bihuan_gateway.data.retention import Retention
 from bihuan_gateway.data.routes.decisions import DecisionRoutes
 from bihuan_gateway.data.routes.events import EventRoutes
 from bihuan_gateway.data.routes.orders import OrderRoutes
@@ -43,8 +43,8 @@ from bihuan_gateway.data.use_cases.orders import RecordOrders
 from bihuan_gateway.data.use_cases.repeat import AnswerOnce
 from bihuan_gateway.data.use_cases.track import BeaconSpool, Outage, Track
 from bihuan_gateway.planes import DataPlane, PlaneParts
+from bihuan_shared.clock import DAY_US
 from bihuan_shared.lake import LakeWriter
-from bihuan_shared.sql import Database
 from bihuan_shared.tokens import KeyRing
 
 HOP_SHARE = 0.4
@@ -116,21 +116,18 @@ async def build_data_plane(parts: PlaneParts, settings: DataSettings | None = No
     """
     Build the data plane over gRPC, the gateway's database, the lake and the spool.
 
-    Raises ValueError for a token key ring that cannot be read and Unavailable where the database or the spool cannot be
-    opened.
+    Raises ValueError for a token key ring that cannot be read and Unavailable where the spool cannot be opened.
     """
     told = settings or DataSettings()
     hop_s = told.decision_timeout_ms / 1000 * HOP_SHARE
     async with AsyncExitStack() as opening:
-        database = await Database.open(parts.settings.database_url, METADATA, schema=SCHEMA)
-        opening.push_async_callback(database.close)
         folder = told.spool_dir or parts.settings.state_dir / "gateway" / "spool"
         spool = Spool(folder, SpoolLimits(max_bytes=told.spool_max_bytes))
         opening.push_async_callback(spool.close)
         metrics.SPOOL_CUT_BYTES.inc(spool.cut_bytes)
         records = LakeDecisionRecords(LakeWriter(parts.settings.lake_url))
         opening.push_async_callback(records.flush)
-        decisions = SqlDecisions(database)
+        decisions = SqlDecisions(parts.database)
         identities = GrpcIdentities(parts.hops.identity, timeout_s=hop_s)
         profiles = GrpcProfiles(parts.hops.profile, timeout_s=hop_s)
         scorer = GrpcScorer(parts.hops.scoring, parts.hops.audiences, timeout_s=hop_s)
@@ -138,11 +135,15 @@ async def build_data_plane(parts: PlaneParts, settings: DataSettings | None = No
         events = GrpcEventLog(parts.hops.attribution, timeout_s=told.beacon_timeout_ms / 1000)
         for busy in (decisions, identities, profiles, scorer, budgets, events):
             opening.push_async_callback(busy.close)
-        landings = StoredLandings(SqlControlStore(database))
+        landings = StoredLandings(SqlControlStore(parts.database))
         ports = Ports(identities, profiles, scorer, budgets, events, decisions, records, landings, spool)
         routes = assemble_routes(parts, ports, told)
         background: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("spool", SpoolDrain(spool, events).run),
             ("decision-records", records.run),
         ]
-        return DataPlane(routes, background, opening.pop_all().aclose, database.ping, fragment())
+        # The data that is replayed sets the time: another replay's may lie months away, and comes again to be the same.
+        if parts.settings.clock != "replay":
+            keep_us = told.decision_retention_days * DAY_US
+            background.append(("decision-retention", Retention(decisions, parts.clock, keep_us).run))
+        return DataPlane(routes, background, opening.pop_all().aclose, openapi=fragment())

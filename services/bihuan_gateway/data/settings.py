@@ -18,6 +18,8 @@ class DataSettings(BaseSettings):
     """Time of one decision; each hop but the last gets at most 40 % of it."""
     beacon_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 1_000
     """Time that attribution has to commit a beacon before it goes to the spool."""
+    decision_retention_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    """Days for which a repeated request gets its first answer; a replay keeps all of them."""
     prior_pctr: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Click probability where scoring does not answer."""
     prior_pcvr: Annotated[float, Field(gt=0, le=1)] = 0.01

@@ -16,7 +16,6 @@ from bihuan_gateway.data import metrics
 from bihuan_gateway.data.domain.eligibility import Verdict
 from bihuan_gateway.data.domain.slots import Slot
 from bihuan_gateway.data.ports import Identifier
-from bihuan_gateway.data.routes.named import NamedRoute
 from bihuan_gateway.data.routes.reading import ENCODER, SORTED_ENCODER, BodyReader
 from bihuan_gateway.data.use_cases.decide import Ask, Decide, Decision
 from bihuan_gateway.data.use_cases.ingest import consent_of
@@ -29,6 +28,7 @@ from bihuan_gateway.data.wire.decisions import (
     PlacementDecision,
 )
 from bihuan_gateway.data.wire.parts import IdentifierBody, MoneyBody
+from bihuan_gateway.planes import NamedRoute
 
 # Answers are stored without the public URL: one that is repeated after the gateway moved has links that work.
 _ORIGIN = "bihuan-public-url:"

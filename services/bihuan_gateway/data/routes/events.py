@@ -12,7 +12,6 @@ from bihuan_gateway.control.access import Principal, require_admin, require_writ
 from bihuan_gateway.data.domain.naming import scoped_id
 from bihuan_gateway.data.ports import Behaviour, Consent, Fact, Link
 from bihuan_gateway.data.routes.decisions import identifiers_of
-from bihuan_gateway.data.routes.named import NamedRoute
 from bihuan_gateway.data.routes.reading import BodyReader, json_response
 from bihuan_gateway.data.use_cases.ingest import Ingest, ReportedEvent, ReportedFacts, consent_of
 from bihuan_gateway.data.wire.events import (
@@ -26,6 +25,7 @@ from bihuan_gateway.data.wire.events import (
 )
 from bihuan_gateway.data.wire.parts import ConsentBody, Time, time_us
 from bihuan_gateway.hops import asked_by_us
+from bihuan_gateway.planes import NamedRoute
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from bihuan_gateway.auth import principal_of
 from bihuan_gateway.control.access import require_writer
 from bihuan_gateway.data.ports import OrderEvent, OrderLine, Recorded, RecordResult
 from bihuan_gateway.data.routes.decisions import identifiers_of
-from bihuan_gateway.data.routes.named import NamedRoute
 from bihuan_gateway.data.routes.reading import BodyReader, json_response, raw_body
 from bihuan_gateway.data.use_cases.ingest import consent_of
 from bihuan_gateway.data.use_cases.orders import KINDS, RecordOrders, ReportedOrder, field_pointer, order_event_id
 from bihuan_gateway.data.wire.orders import OrderBatchRequest, OrderBatchResponse, OrderRequest, OrderResult
 from bihuan_gateway.data.wire.parts import time_us
 from bihuan_gateway.hops import asked_by_us
+from bihuan_gateway.planes import NamedRoute
 from bihuan_shared.clock import Clock
 from bihuan_shared.errors import AlreadyExists, DeadlineExceeded, FieldViolation, InvalidArgument, Unavailable
 

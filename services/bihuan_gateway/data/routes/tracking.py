@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from bihuan_gateway.data.routes.named import NamedRoute
 from bihuan_gateway.data.use_cases.track import IMPRESSION, LANDING, VIEWABLE, Track
+from bihuan_gateway.planes import NamedRoute
 from bihuan_shared.tokens import MAX_TOKEN_CHARS, TokenInvalid
 
 GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")

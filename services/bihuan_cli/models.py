@@ -1,4 +1,4 @@
-"""`bihuan model …` and `bihuan ledger …`: jobs on a stack that runs."""
+"""The model registry of a stack that runs, through the scoring service."""
 
 from pathlib import Path
 
