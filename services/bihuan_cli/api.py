@@ -38,7 +38,7 @@ class GatewayClient:
     idempotent by its ids. With a replay clock, `time_us` is the time that a call happens at.
     """
 
-    def __init__(self, url: str, key: str, *, connections: int = 32) -> None:
+    def __init__(self, url: str, key: str, *, connections: int = 64) -> None:
         self._url = url
         self._headers = {"authorization": f"Bearer {key}"}
         self._connections = connections

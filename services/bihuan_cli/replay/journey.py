@@ -10,6 +10,7 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import msgspec
 
@@ -21,9 +22,10 @@ from bihuan_cli.replay.outcomes import Shown, Step, click_steps, click_time_us, 
 from bihuan_cli.replay.people import basket_events, tell
 from bihuan_cli.replay.world import MAIL, journey_advertiser, journey_name
 
-EVENTS_PER_CALL = 500
+EVENTS_PER_CALL = 1_000
+EVENTS_IN_WINDOW = 12_000
 CALLS_AT_ONCE = 4
-HOUSEHOLDS_AT_ONCE = 24
+HOUSEHOLDS_AT_ONCE = 64
 IMPRESSION_AFTER_US = 1_000_000
 
 
@@ -56,6 +58,7 @@ class JourneyReplay:
         self._steps: list[tuple[int, int, int, Step]] = []
         self._step_count = 0
         self._ordered: set[int] = set()
+        self._told_us = 0
 
     async def send(self, campaigns: Sequence[Campaign], time_us: int) -> None:
         """Ask for one advertisement a send of campaigns that start at `time_us`; those of a household in order."""
@@ -65,20 +68,16 @@ class JourneyReplay:
                 sends.setdefault(household_id, []).append(campaign.campaign_id)
 
         async def one(household_id: int, campaign_ids: list[int]) -> None:
-            for place, campaign_id in enumerate(campaign_ids):
-                await self._request(household_id, campaign_id, time_us + place)
+            for campaign_id in campaign_ids:
+                await self._request(household_id, campaign_id, time_us)
 
         await bounded(HOUSEHOLDS_AT_ONCE, [one(household, ids) for household, ids in sends.items()])
 
     async def pass_time(self, until_us: int) -> None:
         """Play what happened before `until_us`: baskets in batches, the outcomes of a household in order."""
-        batches: list[Awaitable[None]] = []
-        while (batch := self._behaviour_before(until_us)) is not None:
-            batches.append(batch)
-            if len(batches) == CALLS_AT_ONCE:
-                await bounded(CALLS_AT_ONCE, batches)
-                batches = []
-        await bounded(CALLS_AT_ONCE, batches)
+        while window := self._behaviour_before(until_us):
+            calls = [window[start : start + EVENTS_PER_CALL] for start in range(0, len(window), EVENTS_PER_CALL)]
+            await bounded(CALLS_AT_ONCE, [tell(self._client, events, self._told_us) for events in calls])
         chains: dict[int, list[Step]] = {}
         while self._steps and self._steps[0][0] < until_us:
             _, _, household_id, step = heapq.heappop(self._steps)
@@ -136,16 +135,19 @@ class JourneyReplay:
         advertiser = journey_advertiser(self._campaigns[redemption.campaign_id])
         return order_steps(redemption, advertiser, self._lines[redemption.basket_id], refunds=True)
 
-    def _behaviour_before(self, until_us: int) -> Awaitable[None] | None:
-        events: list[dict[str, object]] = []
-        last_us = 0
-        while self._next_basket is not None and self._next_basket.time_us < until_us and len(events) < EVENTS_PER_CALL:
-            basket = self._next_basket
-            events.extend(basket_events(basket, ordered=basket.basket_id in self._ordered))
-            last_us = basket.time_us
+    def _behaviour_before(self, until_us: int) -> list[dict[str, object]]:
+        """The next window of behaviour, a household's events together, so that one call updates a profile once."""
+        window: list[tuple[int, dict[str, object]]] = []
+        while (
+            (basket := self._next_basket) is not None and basket.time_us < until_us and len(window) < EVENTS_IN_WINDOW
+        ):
+            ordered = basket.basket_id in self._ordered
+            window.extend((basket.household_id, event) for event in basket_events(basket, ordered=ordered))
+            self._told_us = basket.time_us
             self.counts.baskets += 1
             self._next_basket = next(self._baskets, None)
-        return tell(self._client, events, last_us) if events else None
+        window.sort(key=itemgetter(0))
+        return [event for _, event in window]
 
     async def _play(self, chain: Sequence[Step]) -> None:
         for step in chain:
