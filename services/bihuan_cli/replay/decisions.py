@@ -45,7 +45,7 @@ class Decision(msgspec.Struct):
     degraded: list[str] = []
 
 
-async def decide(client: GatewayClient, body: dict[str, object], time_us: int) -> tuple[Placement, Decision]:
+async def decide(client: GatewayClient, body: dict[str, object], time_us: int | None) -> tuple[Placement, Decision]:
     """
     Ask for a decision on one placement, again under the same id while no budget answer can be had.
 

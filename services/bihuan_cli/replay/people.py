@@ -100,7 +100,7 @@ def basket_events(basket: Basket, *, ordered: bool) -> Iterable[dict[str, object
         }
 
 
-async def tell(client: GatewayClient, events: Sequence[dict[str, object]], time_us: int) -> None:
+async def tell(client: GatewayClient, events: Sequence[dict[str, object]], time_us: int | None) -> None:
     """Send behaviour; raises FailedPrecondition where an event is rejected."""
     answer = await client.post("/v1/events", {"events": events}, EventsAnswer, time_us=time_us)
     rejected = [result for result in answer.events if result.outcome == "rejected"]

@@ -27,10 +27,10 @@ class Created(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Creates resources at one instant of the replay clock; a repeat changes nothing."""
+    """Creates resources, at one instant of a replay clock or (None) now; a repeat changes nothing."""
 
     client: GatewayClient
-    time_us: int
+    time_us: int | None
 
     async def create(self, collection: str, body: dict[str, object]) -> None:
         """Create a resource under the id that the body names."""
