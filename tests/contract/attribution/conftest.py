@@ -2,14 +2,19 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
+from redis.asyncio.cluster import RedisCluster
 
 from bihuan.attribution.v1 import event_pb2
 from bihuan.common.v1 import common_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.billing_store import SqlBilling
+from bihuan_attribution.budget_state_store import SqlBudgetState
+from bihuan_attribution.budget_store import RedisBudgets
 from bihuan_attribution.domain.event import Result
+from bihuan_attribution.domain.reserve import Answer, Candidate, Item
 from bihuan_attribution.domain.terms import CampaignTerms
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
 from bihuan_attribution.ledger_store import SqlLedger
@@ -18,9 +23,13 @@ from bihuan_attribution.reconcile_store import SqlAuditor
 from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.terms_store import SqlTerms
 from bihuan_attribution.use_cases.ports import Reconciliation
+from bihuan_attribution.use_cases.put_terms import TermsView, put_terms
 from bihuan_attribution.use_cases.record_events import Recorder
+from bihuan_attribution.use_cases.reserve_budget import Reserver
+from bihuan_attribution.use_cases.settle_budgets import BudgetSettler
 from bihuan_attribution.wire import incoming_event
 from bihuan_shared.clock import DAY_US, FixedClock, to_timestamp
+from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.sql import Database
 from bihuan_shared.tokens import KeyRing, TrackingToken
 
@@ -168,3 +177,57 @@ async def world(database_url: str) -> AsyncIterator[World]:
 def make_world() -> Callable[[Database], tuple[World, CampaignTerms]]:
     """A world over an open database, and terms to put into it."""
     return lambda database: (World(database), TERMS)
+
+
+@dataclass
+class Desk:
+    """Reservations beside a world that bills."""
+
+    world: World
+    redis: RedisClient
+    terms: CampaignTerms
+
+    def __post_init__(self) -> None:
+        self.budgets = RedisBudgets(self.redis)
+        is_cluster = isinstance(self.redis, RedisCluster)
+        self.everywhere = {"target_nodes": RedisCluster.PRIMARIES} if is_cluster else {}
+        self.truth = SqlBudgetState(self.world.database)
+        self.view = TermsView(self.world.terms)
+        self.reserver = Reserver(self.budgets, self.truth, self.view, self.world.clock)
+        self.settler = BudgetSettler(self.world.log, self.budgets, self.truth, self.view, self.reserver)
+
+    async def put(self, *terms: CampaignTerms) -> None:
+        await put_terms(terms, self.world.terms, self.view, self.budgets)
+
+    async def deposit(self, nanos: int, name: str = "d1") -> None:
+        await self.world.ledger.deposit("acme", name, "CNY", nanos, 1)
+        await self.settler.push_balance("acme")
+
+    async def take(self, name: str, *wanted: tuple[str, int], person: int = 7, validate_only: bool = False) -> Answer:
+        candidates = tuple(
+            Candidate(campaign, "rival" if campaign.startswith("rival") else "acme", "ag", "cr", nanos)
+            for campaign, nanos in wanted
+        )
+        (answer,) = await self.reserver.reserve([Item(name, person, candidates)], validate_only=validate_only)
+        return answer
+
+    async def bill(self) -> None:
+        await self.world.bill()
+        while await self.settler.step():
+            pass
+
+
+@pytest.fixture
+async def desk(
+    any_redis_url: str, tmp_path: Path, make_world: Callable[[Database], tuple[World, CampaignTerms]]
+) -> AsyncIterator[Desk]:
+    database = await Database.open(f"sqlite:///{tmp_path / 'a.db'}", schema.metadata, schema="attribution")
+    await prepare_heads(database)
+    redis = await open_redis(any_redis_url)
+    world, terms = make_world(database)
+    desk = Desk(world, redis, terms)
+    await desk.put(terms)
+    yield desk
+    await world.recorder.close()
+    await database.close()
+    await redis.aclose()

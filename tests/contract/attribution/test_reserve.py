@@ -1,91 +1,27 @@
 """Reservations on one Valkey and on a cluster: money, slots, ends, idempotency, rebuilding."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from redis.asyncio.cluster import RedisCluster
 
-from bihuan_attribution import schema
-from bihuan_attribution.budget_state_store import SqlBudgetState
-from bihuan_attribution.budget_store import RedisBudgets
-from bihuan_attribution.domain.reserve import Answer, Candidate, Item, ReserveOutcome
-from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow, FrequencyCap
-from bihuan_attribution.event_log_store import prepare_heads
-from bihuan_attribution.use_cases.put_terms import TermsView, put_terms
-from bihuan_attribution.use_cases.reserve_budget import Reserver
-from bihuan_attribution.use_cases.settle_budgets import BudgetSettler
+from bihuan_attribution.domain.reserve import ReserveOutcome
+from bihuan_attribution.domain.terms import CapLevel, CapWindow, FrequencyCap
 from bihuan_shared.clock import DAY_US, MINUTE_US
-from bihuan_shared.redis import RedisClient, open_redis
-from bihuan_shared.sql import Database
 
 if TYPE_CHECKING:
-    from tests.contract.attribution.conftest import World
+    from tests.contract.attribution.conftest import Desk
 
 R, CAPPED, BUDGET, BALANCE, NO_TERMS = (ReserveOutcome(n) for n in range(1, 6))
 UNSEEN = ReserveOutcome.UNSPECIFIED
-
-
-@dataclass
-class Desk:
-    """Reservations beside a world that bills."""
-
-    world: "World"
-    redis: RedisClient
-    terms: CampaignTerms
-
-    def __post_init__(self) -> None:
-        self.budgets = RedisBudgets(self.redis)
-        is_cluster = isinstance(self.redis, RedisCluster)
-        self.everywhere = {"target_nodes": RedisCluster.PRIMARIES} if is_cluster else {}
-        self.truth = SqlBudgetState(self.world.database)
-        self.view = TermsView(self.world.terms)
-        self.reserver = Reserver(self.budgets, self.truth, self.view, self.world.clock)
-        self.settler = BudgetSettler(self.world.log, self.budgets, self.truth, self.view, self.reserver)
-
-    async def put(self, *terms: CampaignTerms) -> None:
-        await put_terms(terms, self.world.terms, self.view, self.budgets)
-
-    async def deposit(self, nanos: int, name: str = "d1") -> None:
-        await self.world.ledger.deposit("acme", name, "CNY", nanos, 1)
-        await self.settler.push_balance("acme")
-
-    async def take(self, name: str, *wanted: tuple[str, int], person: int = 7, validate_only: bool = False) -> Answer:
-        candidates = tuple(
-            Candidate(campaign, "rival" if campaign.startswith("rival") else "acme", "ag", "cr", nanos)
-            for campaign, nanos in wanted
-        )
-        (answer,) = await self.reserver.reserve([Item(name, person, candidates)], validate_only=validate_only)
-        return answer
-
-    async def bill(self) -> None:
-        await self.world.bill()
-        while await self.settler.step():
-            pass
-
-
-@pytest.fixture
-async def desk(any_redis_url: str, tmp_path: Path, make_world: object) -> AsyncIterator[Desk]:
-    database = await Database.open(f"sqlite:///{tmp_path / 'a.db'}", schema.metadata, schema="attribution")
-    await prepare_heads(database)
-    redis = await open_redis(any_redis_url)
-    world, terms = make_world(database)  # type: ignore[operator]  # a class that this file cannot import
-    desk = Desk(world, redis, terms)
-    await desk.put(terms)
-    yield desk
-    await world.recorder.close()
-    await database.close()
-    await redis.aclose()
 
 
 def cap(level: CapLevel, window: CapWindow, most: int = 1) -> tuple[FrequencyCap, ...]:
     return (FrequencyCap(level, window, most),)
 
 
-async def test_money_is_taken_until_the_balance_is_empty(desk: Desk) -> None:
+async def test_money_is_taken_until_the_balance_is_empty(desk: "Desk") -> None:
     await desk.deposit(5)
     outcomes = [(await desk.take(f"r{n}", ("cpm-1", 2))).outcomes for n in range(3)]
     assert outcomes == [(R,), (R,), (BALANCE,)]
@@ -93,7 +29,7 @@ async def test_money_is_taken_until_the_balance_is_empty(desk: Desk) -> None:
     assert (await desk.take("r9", ("cpm-1", 2))).outcomes == (R,)
 
 
-async def test_daily_and_total_budgets_bound_what_is_reserved(desk: Desk) -> None:
+async def test_daily_and_total_budgets_bound_what_is_reserved(desk: "Desk") -> None:
     await desk.deposit(10**12)
     await desk.put(replace(desk.terms, version=2, daily_micros=3, total_micros=5))
     assert (await desk.take("r1", ("cpm-1", 3_000))).outcomes == (R,)
@@ -105,7 +41,7 @@ async def test_daily_and_total_budgets_bound_what_is_reserved(desk: Desk) -> Non
     assert (await desk.take("r5", ("cpm-1", 1))).outcomes == (BUDGET,)
 
 
-async def test_the_first_candidate_that_has_money_is_taken_across_advertisers(desk: Desk) -> None:
+async def test_the_first_candidate_that_has_money_is_taken_across_advertisers(desk: "Desk") -> None:
     await desk.put(replace(desk.terms, campaign_id="rival-1", advertiser_id="rival"))
     await desk.deposit(10)
     answer = await desk.take("r1", ("none", 1), ("rival-1", 1), ("cpm-1", 11), ("cpm-1", 10), ("cpm-1", 1))
@@ -116,7 +52,7 @@ async def test_the_first_candidate_that_has_money_is_taken_across_advertisers(de
     assert again == replace(answer, outcomes=(UNSEEN, UNSEEN, UNSEEN, R, UNSEEN))
 
 
-async def test_validate_only_takes_nothing_and_tells_of_all(desk: Desk) -> None:
+async def test_validate_only_takes_nothing_and_tells_of_all(desk: "Desk") -> None:
     await desk.deposit(2)
     for _ in range(3):
         answer = await desk.take("r1", ("cpm-1", 3), ("cpm-1", 2), ("cpm-1", 1), validate_only=True)
@@ -124,7 +60,7 @@ async def test_validate_only_takes_nothing_and_tells_of_all(desk: Desk) -> None:
     assert (await desk.take("r1", ("cpm-1", 2))).outcomes == (R,)
 
 
-async def test_a_reservation_ends_after_five_minutes(desk: Desk) -> None:
+async def test_a_reservation_ends_after_five_minutes(desk: "Desk") -> None:
     await desk.deposit(2)
     await desk.put(replace(desk.terms, version=2, caps=cap(CapLevel.CAMPAIGN, CapWindow.LIFETIME)))
     assert (await desk.take("r1", ("cpm-1", 2))).outcomes == (R,)
@@ -137,7 +73,7 @@ async def test_a_reservation_ends_after_five_minutes(desk: Desk) -> None:
 
 @pytest.mark.parametrize("level", list(CapLevel))
 @pytest.mark.parametrize("window", list(CapWindow))
-async def test_caps_count_at_each_level_over_each_window(desk: Desk, level: CapLevel, window: CapWindow) -> None:
+async def test_caps_count_at_each_level_over_each_window(desk: "Desk", level: CapLevel, window: CapWindow) -> None:
     await desk.put(replace(desk.terms, version=2, caps=cap(level, window, 2)))
     outcomes = [(await desk.take(f"r{n}", ("cps-1", 0), ("cpm-1", 0))).outcomes for n in range(3)]
     assert outcomes == [(NO_TERMS, R), (NO_TERMS, R), (NO_TERMS, CAPPED)]
@@ -145,7 +81,7 @@ async def test_caps_count_at_each_level_over_each_window(desk: Desk, level: CapL
     assert (await desk.take("r9", ("cpm-1", 0), person=0)).outcomes == (R,)
 
 
-async def test_an_impression_keeps_its_slot_for_good(desk: Desk) -> None:
+async def test_an_impression_keeps_its_slot_for_good(desk: "Desk") -> None:
     await desk.deposit(10**9)
     await desk.put(replace(desk.terms, version=2, caps=cap(CapLevel.CAMPAIGN, CapWindow.LIFETIME)))
     assert (await desk.take("r-t1", ("cpm-1", 2_000_000))).outcomes == (R,)
@@ -156,7 +92,7 @@ async def test_an_impression_keeps_its_slot_for_good(desk: Desk) -> None:
         assert (await desk.take("r2", ("cpm-1", 2_000_000))).outcomes == (CAPPED,)
 
 
-async def test_an_impression_after_the_end_of_its_reservation_counts_once(desk: Desk) -> None:
+async def test_an_impression_after_the_end_of_its_reservation_counts_once(desk: "Desk") -> None:
     await desk.deposit(10**9)
     await desk.put(replace(desk.terms, version=2, caps=cap(CapLevel.CAMPAIGN, CapWindow.LIFETIME, 2)))
     assert (await desk.take("r-t1", ("cpm-1", 1))).outcomes == (R,)
@@ -170,7 +106,7 @@ async def test_an_impression_after_the_end_of_its_reservation_counts_once(desk: 
     assert (await desk.take("r3", ("cpm-1", 1))).outcomes == (CAPPED,)
 
 
-async def test_a_charge_replaces_its_reservation(desk: Desk) -> None:
+async def test_a_charge_replaces_its_reservation(desk: "Desk") -> None:
     await desk.deposit(4_000_000)
     for name in ("t1", "t2"):
         assert (await desk.take(f"r-{name}", ("cpm-1", 2_000_000))).outcomes == (R,)
@@ -180,7 +116,7 @@ async def test_a_charge_replaces_its_reservation(desk: Desk) -> None:
     assert (await desk.take("r3", ("cpm-1", 1))).outcomes == (BALANCE,)
 
 
-async def test_a_click_price_is_released_when_nobody_clicks(desk: Desk) -> None:
+async def test_a_click_price_is_released_when_nobody_clicks(desk: "Desk") -> None:
     cpc = replace(desk.terms, campaign_id="cpc-1", pricing_model="cpc")
     await desk.put(cpc)
     await desk.deposit(10)
@@ -193,7 +129,7 @@ async def test_a_click_price_is_released_when_nobody_clicks(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("window", list(CapWindow))
-async def test_after_flushall_charged_totals_balances_and_caps_are_honoured(desk: Desk, window: CapWindow) -> None:
+async def test_after_flushall_charged_totals_balances_and_caps_are_honoured(desk: "Desk", window: CapWindow) -> None:
     caps = cap(CapLevel.ADVERTISER, window)
     await desk.put(replace(desk.terms, version=2, caps=caps, total_micros=5_000))
     await desk.deposit(5_000_000)
@@ -206,7 +142,7 @@ async def test_after_flushall_charged_totals_balances_and_caps_are_honoured(desk
     assert (await desk.take("r3", ("cpm-1", 1_000_000), person=8)).outcomes == (R,)
 
 
-async def test_a_cap_that_comes_later_counts_what_was_shown_before(desk: Desk) -> None:
+async def test_a_cap_that_comes_later_counts_what_was_shown_before(desk: "Desk") -> None:
     await desk.deposit(10**9)
     await desk.world.record(desk.world.beacon("impression", desk.world.token("t1", desk.terms)))
     await desk.bill()
@@ -215,7 +151,7 @@ async def test_a_cap_that_comes_later_counts_what_was_shown_before(desk: Desk) -
     assert (await desk.take("r2", ("cpm-1", 1))).outcomes == (CAPPED,)
 
 
-async def test_sixty_four_deciders_at_once_exceed_neither_cap_nor_budget(desk: Desk) -> None:
+async def test_sixty_four_deciders_at_once_exceed_neither_cap_nor_budget(desk: "Desk") -> None:
     await desk.deposit(20)
     await desk.put(replace(desk.terms, version=2, caps=cap(CapLevel.CAMPAIGN, CapWindow.DAY, 3)))
     answers = await asyncio.gather(*(desk.take(f"r{n}", ("cpm-1", 1), person=1 + n % 8) for n in range(64)))
@@ -224,19 +160,19 @@ async def test_sixty_four_deciders_at_once_exceed_neither_cap_nor_budget(desk: D
     assert max(sum(1 for n in taken if n % 8 == person) for person in range(8)) <= 3
 
 
-async def test_money_beyond_what_a_double_holds_is_exact(desk: Desk) -> None:
+async def test_money_beyond_what_a_double_holds_is_exact(desk: "Desk") -> None:
     await desk.deposit(10**18)
     assert (await desk.take("r1", ("cpm-1", 10**18 - 1))).outcomes == (R,)
     assert (await desk.take("r2", ("cpm-1", 2))).outcomes == (BALANCE,)
     assert (await desk.take("r3", ("cpm-1", 1))).outcomes == (R,)
 
 
-async def test_a_stopped_campaign_reserves_nothing(desk: Desk) -> None:
+async def test_a_stopped_campaign_reserves_nothing(desk: "Desk") -> None:
     await desk.put(replace(desk.terms, version=2, stopped=True))
     assert (await desk.take("r1", ("cpm-1", 0))).outcomes == (NO_TERMS,)
 
 
-async def test_a_budget_of_commissions_pauses_serving(desk: Desk) -> None:
+async def test_a_budget_of_commissions_pauses_serving(desk: "Desk") -> None:
     cps = replace(desk.terms, campaign_id="cps-1", pricing_model="cps", commission_rate_ppm=500_000, total_micros=50)
     await desk.put(cps)
     token = desk.world.token("t1", cps)

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bihuan_gateway.control.tables import SCHEMA
-from bihuan_gateway.data.decision_store import METADATA, SqlDecisions
+from bihuan_gateway.control.tables import METADATA, SCHEMA
+from bihuan_gateway.data.decision_store import SqlDecisions
 from bihuan_gateway.data.ports import StoredDecision
 from bihuan_shared.sql import Database
 
@@ -38,3 +38,15 @@ async def test_of_answers_that_come_together_one_stands_for_all(store: SqlDecisi
     assert others == answers
     found = await asyncio.gather(*(store.find("admin", f"r{number}") for number in range(20)))
     assert found == answers
+
+
+async def test_pruning_takes_the_oldest_and_no_more_than_it_may(store: SqlDecisions) -> None:
+    made = StoredDecision(b"a" * 32, b"one")
+    for number in range(5):
+        await store.put("admin", f"r{number}", made, now_us=number)
+    await store.put("advertiser:acme", "r4", made, now_us=9)
+    assert await store.prune(4, limit=3) == 3
+    assert [await store.find("admin", f"r{number}") is None for number in range(5)] == [True, True, True, False, False]
+    assert await store.prune(4, limit=3) == 1
+    assert await store.prune(4, limit=3) == 0
+    assert await store.find("advertiser:acme", "r4") == made

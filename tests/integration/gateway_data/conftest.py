@@ -18,11 +18,13 @@ from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
 from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc, scoring_pb2, scoring_pb2_grpc
 from bihuan_gateway import problem
 from bihuan_gateway.auth import put_principal
+from bihuan_gateway.control.tables import METADATA, SCHEMA
 from bihuan_gateway.data.plane import build_data_plane
 from bihuan_gateway.data.settings import DataSettings
 from bihuan_gateway.hops import Hops
 from bihuan_gateway.planes import DataPlane, PlaneParts
 from bihuan_gateway.settings import Settings
+from bihuan_shared.sql import Database
 
 Context = grpc.aio.ServicerContext[object, object]
 
@@ -198,9 +200,10 @@ async def plane(backend: Backend, tmp_path: Path) -> AsyncIterator[Plane]:
         scoring_target=target,
         attribution_target=target,
     )
+    database = await Database.open(settings.database_url, METADATA, schema=SCHEMA)
     hops = Hops.open(settings)
     nonces = iter(range(1, 1_000_000))
-    parts = PlaneParts(settings, hops, world.clock, world, lambda size: next(nonces).to_bytes(size, "big"))
+    parts = PlaneParts(settings, database, hops, world.clock, world, lambda size: next(nonces).to_bytes(size, "big"))
     built = await build_data_plane(parts, DataSettings(decision_timeout_ms=5_000, beacon_timeout_ms=2_000))
     app = FastAPI()
     problem.install(app)
@@ -215,3 +218,4 @@ async def plane(backend: Backend, tmp_path: Path) -> AsyncIterator[Plane]:
         yield Plane(world, backend, settings, built, client)
     await built.close()
     await hops.close()
+    await database.close()

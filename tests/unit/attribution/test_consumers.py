@@ -78,7 +78,7 @@ async def test_a_consumer_is_woken_and_survives_a_lost_store(monkeypatch: pytest
             asyncio.get_running_loop().call_soon(bell.ring if len(done) == 1 else finished.set)
         return answer
 
-    task = asyncio.create_task(follow(step, bell.listener(), [lambda: done.append("done")]))
+    task = asyncio.create_task(follow(step, bell.listener(), done=[lambda: done.append("done")]))
     await asyncio.wait_for(finished.wait(), 5)
     assert done == ["done", "done"]
     task.cancel()

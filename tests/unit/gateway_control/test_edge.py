@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 import pytest
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -13,7 +14,10 @@ from bihuan_gateway.auth import CACHE_TTL_S, Authenticator
 from bihuan_gateway.body import parse
 from bihuan_gateway.control.access import Principal, Role
 from bihuan_gateway.edge import Edge, EdgeRules
+from bihuan_gateway.metrics import HTTP_REQUESTS
+from bihuan_gateway.planes import NamedRoute
 from bihuan_gateway.problem import pointer_of_path
+from bihuan_shared.callers import secret_sha256
 from bihuan_shared.errors import InvalidArgument, Unauthenticated
 
 
@@ -42,6 +46,7 @@ def rules(*, timeout_s: float = 5.0, max_in_flight: int = 100) -> EdgeRules:
         timeout_s=timeout_s,
         list_timeout_s=timeout_s,
         max_in_flight=max_in_flight,
+        hot=("/open/{name}",),
     )
 
 
@@ -116,3 +121,59 @@ def test_json_brackets_inside_texts_do_not_count_as_nesting() -> None:
 def test_json_with_a_name_that_is_no_text_is_refused() -> None:
     with pytest.raises(InvalidArgument):
         parse(b'{"\\ud800": 1}')
+
+
+@pytest.mark.parametrize(
+    ("path", "slow_s", "levels"),
+    [
+        ("/open/x", 60.0, ["debug"]),
+        ("/open/x", 0.0, ["info"]),
+        ("/open/missing", 60.0, ["info"]),
+        ("/open", 60.0, ["info"]),
+    ],
+)
+async def test_hot_routes_are_in_the_log_where_they_fail_or_are_slow(
+    monkeypatch: pytest.MonkeyPatch, path: str, slow_s: float, levels: list[str]
+) -> None:
+    async def answer(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("done", 404 if request.path_params.get("name") == "missing" else 200)
+
+    monkeypatch.setattr("bihuan_gateway.edge._SLOW_S", slow_s)
+    monkeypatch.setattr("bihuan_gateway.edge._levels.isEnabledFor", lambda _: True)
+    before = _counted("GET", "/open/{name}" if path != "/open" else "/open")
+    with structlog.testing.capture_logs() as lines:
+        async with edge(rules(), NamedRoute("/open/{name}", answer), NamedRoute("/open", answer)) as client:
+            await client.get(path)
+    assert [line["log_level"] for line in lines if line["event"] == "request"] == levels
+    assert _counted("GET", "/open/{name}" if path != "/open" else "/open") == before + 1
+
+
+def _counted(method: str, route: str) -> float:
+    return sum(
+        sample.value
+        for metric in HTTP_REQUESTS.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total") and (sample.labels["method"], sample.labels["route"]) == (method, route)
+    )
+
+
+async def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_held() -> None:
+    class SlowKeys(Keys):
+        go, inside = asyncio.Event(), asyncio.Event()
+
+        async def find_key(self, secret_sha256: str) -> Principal | None:
+            found = await super().find_key(secret_sha256)
+            self.inside.set()
+            await self.go.wait()
+            return found
+
+    keys = SlowKeys()
+    keys.known[secret_sha256("secret")] = Principal("k", Role.ADMIN)
+    authenticator = Authenticator(keys)
+    asked = asyncio.create_task(authenticator.authenticate("Bearer secret"))
+    await keys.inside.wait()
+    keys.known.clear()
+    authenticator.forget()
+    keys.go.set()
+    with pytest.raises(Unauthenticated):
+        await asked

@@ -22,6 +22,9 @@ class Outbox:
     async def pending_terms(self, limit: int) -> list[Terms]:
         return [self.rows[name] for name in sorted(self.rows)][:limit]
 
+    async def count_pending_terms(self) -> int:
+        return len(self.rows)
+
     async def acknowledge_terms(self, versions: Sequence[tuple[str, int]]) -> None:
         for campaign_id, version in versions:
             if campaign_id in self.rows and self.rows[campaign_id].version <= version:
@@ -109,3 +112,19 @@ async def test_terms_changed_while_they_travel_are_sent_again() -> None:
     assert outbox.rows["a"].version == 2
     assert await relay.push()
     assert outbox.rows == {}
+
+
+async def test_the_background_tells_how_many_campaigns_wait() -> None:
+    outbox, sink = Outbox({"a": terms("a"), "b": terms("b")}), Sink(bad={"b": InvalidArgument("bad")})
+    told: list[int] = []
+    heard = asyncio.Event()
+
+    def hear(pending: int) -> None:
+        told.append(pending)
+        heard.set()
+
+    relay = TermsRelay(outbox, sink, wait_s=1.0, on_taken=Watch(), on_pending=hear, first_retry_s=0.001)
+    task = asyncio.create_task(relay.run())
+    await asyncio.wait_for(heard.wait(), 5)
+    task.cancel()
+    assert told[0] == 1
