@@ -20,7 +20,7 @@ from bihuan_cli.replay import identifiers
 from bihuan_cli.replay.decisions import Decision, decide
 from bihuan_cli.replay.outcomes import Shown, Step, click_steps, click_time_us, order_steps
 from bihuan_cli.replay.people import basket_events, tell
-from bihuan_cli.replay.world import MAIL, journey_advertiser, journey_name
+from bihuan_cli.replay.world import MAIL, journey_advertiser
 
 EVENTS_PER_CALL = 1_000
 EVENTS_IN_WINDOW = 12_000
@@ -177,8 +177,3 @@ def sends_by_start(campaigns: Sequence[Campaign]) -> list[tuple[int, list[Campai
     for campaign in campaigns:
         groups.setdefault(campaign.start_time_us, []).append(campaign)
     return sorted(groups.items())
-
-
-def ids(campaigns: Sequence[Campaign]) -> list[str]:
-    """The campaigns' ids here."""
-    return [journey_name(campaign.campaign_id) for campaign in campaigns]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bihuan_cli.datasets.journey import BasketLine, Redemption
 from bihuan_cli.replay import identifiers
-from bihuan_cli.replay.world import CURRENCY, DAY_US, journey_name
+from bihuan_cli.replay.world import CURRENCY, DAY_US
 from bihuan_shared.clock import format_rfc3339
 
 CLICK_BEFORE_BASKET_US = 600_000_000
@@ -75,39 +75,37 @@ def order_steps(
         "identifiers": [identifiers.login(redemption.household_id)],
         "consent": identifiers.CONSENT,
     }
-    items = [
-        {
-            "item_id": str(line.product_id),
-            "shop_id": "complete-journey",
-            "quantity": min(line.quantity, 1_000_000),
-            "paid_micros": line.paid_micros,
-            "tags": [f"category:{line.product_type}"],
-        }
-        for line in lines
-    ]
     placed = common | {
         "type": "order",
         "order_time": format_rfc3339(at_us),
         "channel": "store",
         "status": "paid",
-        "items": items,
+        "items": [_item(line) for line in lines],
     }
     steps = [Step(at_us, order=placed, kind="order")]
     first = next((line for line in lines if line.paid_micros > 0), None)
     if refunds and first is not None and _in_sample(redemption.basket_id):
-        returned = {"item_id": str(first.product_id), "quantity": 1, "refund_micros": first.paid_micros}
-        body = common | {"type": "refund", "refund_items": [returned]}
-        refunded_us = at_us + REFUNDED_AFTER_US
-        steps.append(Step(refunded_us, order=body | {"order_time": format_rfc3339(refunded_us)}, kind="refund"))
+        steps.append(_refund(common, first, at_us + REFUNDED_AFTER_US))
     done_us = at_us + COMPLETED_AFTER_US
     completed = common | {"type": "update", "status": "completed", "order_time": format_rfc3339(done_us)}
     steps.append(Step(done_us, order=completed, kind="completion"))
     return steps
 
 
-def campaign_name(shown: Shown) -> str:
-    """The id of the campaign that was shown."""
-    return journey_name(shown.campaign_id)
+def _item(line: BasketLine) -> dict[str, object]:
+    return {
+        "item_id": str(line.product_id),
+        "shop_id": "complete-journey",
+        "quantity": min(line.quantity, 1_000_000),
+        "paid_micros": line.paid_micros,
+        "tags": [f"category:{line.product_type}"],
+    }
+
+
+def _refund(common: dict[str, object], line: BasketLine, time_us: int) -> Step:
+    returned = {"item_id": str(line.product_id), "quantity": 1, "refund_micros": line.paid_micros}
+    body = common | {"type": "refund", "refund_items": [returned], "order_time": format_rfc3339(time_us)}
+    return Step(time_us, order=body, kind="refund")
 
 
 def _in_sample(basket_id: int) -> bool:

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from bihuan_cli.stack.engine import WatchedValkey
 from bihuan_cli.stack.health import wait_serving
 from bihuan_cli.stack.layout import RunningStack, StateFolder
-from bihuan_cli.stack.plan import GRPC_SERVICES, Engines, plan_stack
+from bihuan_cli.stack.plan import GRPC_SERVICES, Engines, ProcessPlan, plan_stack
 from bihuan_cli.stack.secrets import StackSecrets, load_or_create
 from bihuan_cli.stack.supervisor import Supervisor
 from bihuan_shared.errors import FailedPrecondition
@@ -43,43 +43,26 @@ async def local_stack(
     BIHUAN_REDIS_URL and BIHUAN_DATABASE_URL of the environment replace the embedded engines. Raises
     FailedPrecondition where another stack uses the folder, TimeoutError where a service does not come up.
     """
+    folder = StateFolder(root.resolve())
+    folder.root.mkdir(parents=True, exist_ok=True)
 
     def died(name: str, code: int) -> None:
         say(f"{name} ended with {code}; starting it again")
 
-    folder = StateFolder(root.resolve())
-    folder.root.mkdir(parents=True, exist_ok=True)
-    with _exclusive(folder.lock), contextlib.ExitStack() as last:
+    with _exclusive(folder.lock), _valkey(folder, died) as valkey:
         secrets = load_or_create(folder.secrets)
-        valkey = None
-        if "BIHUAN_REDIS_URL" not in os.environ:
-            valkey = WatchedValkey(folder.valkey, on_death=died)
-            last.callback(valkey.stop)
         engines = _engines(folder, valkey)
         plans = plan_stack(
             folder, secrets, engines, clock=clock, inherited=os.environ, gateway_port=gateway_port, overrides=overrides
         )
-        ports = {plan.name: plan.port for plan in plans}
-        for plan in plans:
-            folder.service(plan.name).mkdir(parents=True, exist_ok=True)
-        running = RunningStack(
-            gateway_url=f"http://127.0.0.1:{ports['gateway']}",
-            targets={name: f"127.0.0.1:{ports[name]}" for name in GRPC_SERVICES},
-            clock=clock,
-            supervisor_pid=os.getpid(),
-        )
+        running = _describe(plans, clock)
 
         def publish() -> None:
             running.pids.clear()
             running.pids.update(supervisor.pids | ({"valkey": valkey.pid} if valkey is not None else {}))
             running.write(folder.stack)
 
-        supervisor = Supervisor(
-            plans,
-            log_path=folder.log,
-            on_change=publish,
-            on_death=died,
-        )
+        supervisor = Supervisor(plans, log_path=folder.log, on_change=publish, on_death=died)
         supervisor.start()
         watch = asyncio.create_task(valkey.watch(publish)) if valkey is not None else None
         try:
@@ -90,6 +73,29 @@ async def local_stack(
                 watch.cancel()
             await asyncio.shield(supervisor.stop())
             folder.stack.unlink(missing_ok=True)
+
+
+def _describe(plans: Sequence[ProcessPlan], clock: str) -> RunningStack:
+    ports = {plan.name: plan.port for plan in plans}
+    return RunningStack(
+        gateway_url=f"http://127.0.0.1:{ports['gateway']}",
+        targets={name: f"127.0.0.1:{ports[name]}" for name in GRPC_SERVICES},
+        clock=clock,
+        supervisor_pid=os.getpid(),
+    )
+
+
+@contextlib.contextmanager
+def _valkey(folder: StateFolder, died: Callable[[str, int], None]) -> Iterator[WatchedValkey | None]:
+    """The embedded engine, or none where the environment names another; it ends after everything that uses it."""
+    if "BIHUAN_REDIS_URL" in os.environ:
+        yield None
+        return
+    valkey = WatchedValkey(folder.valkey, on_death=died)
+    try:
+        yield valkey
+    finally:
+        valkey.stop()
 
 
 def _engines(folder: StateFolder, valkey: WatchedValkey | None) -> Engines:

@@ -52,7 +52,7 @@ def plan_stack(
     overrides: Mapping[str, str] | None = None,
 ) -> list[ProcessPlan]:
     """
-    Lay out the five services on free loopback ports.
+    Lay out the five services on free loopback ports, and make their folders.
 
     `inherited` is the caller's environment; of BIHUAN_* in it only telemetry and log settings pass through, so that a
     stack does what its own plan says. `overrides` are further settings for every service.
@@ -72,6 +72,8 @@ def plan_stack(
         **(overrides or {}),
     }
     targets = {name: f"127.0.0.1:{ports[name]}" for name in GRPC_SERVICES}
+    for name in SERVICES:
+        folder.service(name).mkdir(parents=True, exist_ok=True)
     return [
         ProcessPlan(
             name=name,
