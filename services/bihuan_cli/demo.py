@@ -104,7 +104,7 @@ async def _journey(
     later = [campaign for campaign in campaigns if is_later(campaign)]
     sends = sum(len(campaign.household_ids) for campaign in (*early, *later))
     task = progress.add_task("Complete Journey: sends", total=sends)
-    replay = JourneyReplay(client, reader, lambda _: None)
+    replay = JourneyReplay(client, reader)
     await _send_all(replay, early, progress, task)
     await replay.pass_time(CUT_OFF_US)
     await wait_for_events(client)

@@ -8,7 +8,7 @@ once.
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -43,12 +43,11 @@ class JourneyCounts:
 
 
 class JourneyReplay:
-    """One pass over the set; `advance` is told the instant that the replay has reached."""
+    """One pass over the set."""
 
-    def __init__(self, client: GatewayClient, reader: JourneyReader, advance: Callable[[int], object]) -> None:
+    def __init__(self, client: GatewayClient, reader: JourneyReader) -> None:
         self.counts = JourneyCounts()
         self._client = client
-        self._advance = advance
         self._campaigns = {campaign.campaign_id: campaign for campaign in reader.campaigns()}
         self._redemptions = {(r.household_id, r.campaign_id): r for r in reader.redemptions()}
         basket_ids = {r.basket_id for r in self._redemptions.values() if r.basket_id is not None}
@@ -83,7 +82,6 @@ class JourneyReplay:
             _, _, household_id, step = heapq.heappop(self._steps)
             chains.setdefault(household_id, []).append(step)
         await bounded(HOUSEHOLDS_AT_ONCE, [self._play(chain) for chain in chains.values()])
-        self._advance(until_us)
 
     def last_time_us(self) -> int:
         """An instant after everything that is still to come, as far as it is known now."""
