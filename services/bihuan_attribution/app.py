@@ -1,7 +1,10 @@
 """Composition root of attribution."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from bihuan.attribution.v1 import attribution_pb2_grpc
 from bihuan.common.v1 import common_pb2
@@ -19,21 +22,44 @@ from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.rpc import AttributionServicer, Ports
 from bihuan_attribution.settings import AttributionSettings
 from bihuan_attribution.terms_store import SqlTerms
-from bihuan_attribution.use_cases.consume import Bell, follow
-from bihuan_attribution.use_cases.pass_on import FAN_OUT, LAKE, FanOut, LakeFeed
+from bihuan_attribution.use_cases.consume import Bell, Pace, follow
+from bihuan_attribution.use_cases.pass_on import FAN_OUT, FAN_OUT_BATCH, LAKE, FanOut, LakeFeed
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
-from bihuan_attribution.use_cases.settle_budgets import BUDGETS, BudgetSettler
-from bihuan_shared.clock import clock_from
+from bihuan_attribution.use_cases.settle_budgets import BATCH, BUDGETS, BudgetSettler
+from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.lake import LakeWriter
-from bihuan_shared.redis import open_redis
+from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.rpc.server import ServiceApp
 from bihuan_shared.sql import Database
 from bihuan_shared.streams import StreamWriter
 from bihuan_shared.tokens import KeyRing
 
 SERVICE = "bihuan.attribution.v1.AttributionService"
+_PASS_ON_PAUSE_S: Final = 0.1
+_BILLING_PAUSE_S: Final = 0.05
+# A file a second at most, unless there is much to write.
+_LAKE_PACE: Final = Pace(full=5_000, pause_s=1.0)
+
+_Task = tuple[str, Callable[[], Awaitable[None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is made once and used in several places."""
+
+    clock: Clock
+    database: Database
+    redis: RedisClient
+    log: SqlEventLog
+    budgets: RedisBudgets
+    terms_store: SqlTerms
+    terms: TermsView
+    recorder: Recorder
+    reserver: Reserver
+    settler: BudgetSettler
+    committed: Bell
 
 
 async def build(settings: AttributionSettings) -> ServiceApp:
@@ -42,6 +68,27 @@ async def build(settings: AttributionSettings) -> ServiceApp:
 
     Raises ValueError without token keys or a Redis URL, and Unavailable where the database does not answer.
     """
+    parts = await _open(settings)
+
+    async def ready() -> bool:
+        return all(await asyncio.gather(parts.database.ping(), parts.budgets.alive()))
+
+    async def close() -> None:
+        await parts.recorder.close()
+        await parts.database.close()
+        await parts.redis.aclose()
+
+    servicer = AttributionServicer(_ports(parts))
+    return ServiceApp(
+        name="attribution",
+        servicers=[(servicer, attribution_pb2_grpc.add_AttributionServiceServicer_to_server, SERVICE)],
+        ready=ready,
+        background=_background(parts, settings),
+        close=close,
+    )
+
+
+async def _open(settings: AttributionSettings) -> _Parts:
     if settings.redis_url is None:
         raise ValueError("BIHUAN_REDIS_URL is not set")
     keys = KeyRing.parse(settings.token_keys.get_secret_value())
@@ -53,53 +100,54 @@ async def build(settings: AttributionSettings) -> ServiceApp:
     terms_store = SqlTerms(database)
     terms = TermsView(terms_store)
     await terms.refresh()
-    committed, billed = Bell(), Bell()
-    recorder = Recorder(log, keys, clock, committed.ring)
+    committed = Bell()
     reserver = Reserver(budgets, truth, terms, clock)
-    settler = BudgetSettler(log, budgets, truth, terms, reserver)
-    stream: StreamWriter[common_pb2.AcceptedEvent] = StreamWriter(redis, STREAM, shards=settings.event_shards)
-    fan_out = FanOut(log, StreamSink(stream))
-    lake = LakeFeed(log, LakeSink(LakeWriter(settings.lake_url)))
-    bill = partial(SqlBilling(database).bill, settings.billing_batch)
-    ports = Ports(
+    return _Parts(
         clock=clock,
-        recorder=recorder,
-        reserver=reserver,
+        database=database,
+        redis=redis,
+        log=log,
+        budgets=budgets,
         terms_store=terms_store,
         terms=terms,
-        budgets=budgets,
-        ledger=SqlLedger(database),
-        reports=SqlReports(database),
-        orders=SqlOrderFiles(database),
-        auditor=SqlAuditor(database),
-        push_balance=settler.push_balance,
+        recorder=Recorder(log, keys, clock, committed.ring),
+        reserver=reserver,
+        settler=BudgetSettler(log, budgets, truth, terms, reserver),
+        committed=committed,
     )
 
-    async def ready() -> bool:
-        return all(await asyncio.gather(database.ping(), budgets.alive()))
 
-    async def close() -> None:
-        await recorder.close()
-        await database.close()
-        await redis.aclose()
-
-    return ServiceApp(
-        name="attribution",
-        servicers=[
-            (AttributionServicer(ports), attribution_pb2_grpc.add_AttributionServiceServicer_to_server, SERVICE)
-        ],
-        ready=ready,
-        background=[
-            ("billing", partial(follow, bill, committed.listener(), [billed.ring])),
-            ("budgets", partial(follow, settler.step, billed.listener())),
-            ("fanout", partial(follow, fan_out.step, committed.listener())),
-            # Without a bell: a file a second at most, however small the commits are.
-            ("lake", partial(follow, lake.step, asyncio.Event())),
-            ("terms", partial(follow, partial(_refresh, terms), asyncio.Event())),
-            ("lag", partial(follow, partial(_measure, log), asyncio.Event())),
-        ],
-        close=close,
+def _ports(parts: _Parts) -> Ports:
+    return Ports(
+        clock=parts.clock,
+        recorder=parts.recorder,
+        reserver=parts.reserver,
+        terms_store=parts.terms_store,
+        terms=parts.terms,
+        budgets=parts.budgets,
+        ledger=SqlLedger(parts.database),
+        reports=SqlReports(parts.database),
+        orders=SqlOrderFiles(parts.database),
+        auditor=SqlAuditor(parts.database),
+        push_balance=parts.settler.push_balance,
     )
+
+
+def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]:
+    stream: StreamWriter[common_pb2.AcceptedEvent] = StreamWriter(parts.redis, STREAM, shards=settings.event_shards)
+    fan_out = FanOut(parts.log, StreamSink(stream))
+    lake = LakeFeed(parts.log, LakeSink(LakeWriter(settings.lake_url)))
+    committed, billed = parts.committed, Bell()
+    bill = partial(SqlBilling(parts.database).bill, settings.billing_batch)
+    billing_pace = Pace(settings.billing_batch, _BILLING_PAUSE_S)
+    return [
+        ("billing", partial(follow, bill, committed.listener(), billing_pace, [billed.ring])),
+        ("budgets", partial(follow, parts.settler.step, billed.listener(), Pace(BATCH, _PASS_ON_PAUSE_S))),
+        ("fanout", partial(follow, fan_out.step, committed.listener(), Pace(FAN_OUT_BATCH, _PASS_ON_PAUSE_S))),
+        ("lake", partial(follow, lake.step, committed.listener(), _LAKE_PACE)),
+        ("terms", partial(follow, partial(_refresh, parts.terms), asyncio.Event())),
+        ("lag", partial(follow, partial(_measure, parts.log), asyncio.Event())),
+    ]
 
 
 async def _refresh(terms: TermsView) -> int:

@@ -6,6 +6,7 @@ from dataclasses import asdict, astuple
 import sqlalchemy as sa
 
 from bihuan_attribution import schema
+from bihuan_attribution.bulk import insert_rows
 from bihuan_attribution.domain.billing import Billing
 from bihuan_attribution.domain.books import Books, Effects, Spending, SpendingKey
 from bihuan_attribution.domain.event import DAY_US, EventType, LoggedEvent
@@ -13,10 +14,13 @@ from bihuan_attribution.domain.order import OrderKey, OrderState
 from bihuan_attribution.domain.report import FIGURE_NAMES
 from bihuan_attribution.domain.touch import Touch
 from bihuan_attribution.event_log_store import (
+    BILLING_HEAD,
     ad_facts_of,
     ad_values,
     chunks,
     consumer_position,
+    lock_head,
+    move_head,
     read_log,
     read_positions,
     set_position,
@@ -80,6 +84,7 @@ class SqlBilling:
         return await self._database.write(lambda c: self._bill(c, limit))
 
     def _bill(self, connection: sa.Connection, limit: int) -> int:
+        lock_head(connection, BILLING_HEAD)
         events = read_log(connection, consumer_position(connection, BILLING), limit)
         if not events:
             return 0
@@ -91,15 +96,16 @@ class SqlBilling:
         _write_spendings(connection, self._database.dialect, billing.books.spendings)
         self._checkpoint("budgets")
         set_position(connection, self._database.dialect, BILLING, events[-1].position)
+        move_head(connection, BILLING_HEAD, events[-1].position)
         self._checkpoint("positioned")
         return len(events)
 
     def _write(self, connection: sa.Connection, effects: Effects) -> None:
         dialect = self._database.dialect
-        _insert(connection, schema.touches, [_touch_row(touch) for touch in effects.touches])
+        insert_rows(connection, schema.touches, [_touch_row(touch) for touch in effects.touches])
         released = set(effects.released)
         waiting = [one for one in effects.now_pending if one.position not in released]
-        _insert(connection, schema.pending, [_pending_row(event) for event in waiting if event.ad is not None])
+        insert_rows(connection, schema.pending, [_pending_row(event) for event in waiting if event.ad is not None])
         for chunk in chunks(effects.released):
             connection.execute(schema.pending.delete().where(schema.pending.c.position.in_(chunk)))
         self._write_parked(connection, effects)
@@ -121,7 +127,7 @@ class SqlBilling:
             for key, position in effects.now_parked
             if key not in unparked
         ]
-        _insert(connection, table, rows)
+        insert_rows(connection, table, rows)
         for advertiser_id, order_id in effects.unparked:
             where = (table.c.advertiser_id == advertiser_id) & (table.c.order_id == order_id)
             connection.execute(table.delete().where(where))
@@ -263,11 +269,6 @@ def _add_figures(connection: sa.Connection, dialect: str, effects: Effects) -> N
         {f"k_{name}": row[name] for name in keys} | {f"v_{name}": row[name] for name in FIGURE_NAMES} for row in rows
     ]
     connection.execute(add, bound)
-
-
-def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, object]]) -> None:
-    if rows:
-        connection.execute(table.insert(), rows)
 
 
 def _touch_row(touch: Touch) -> dict[str, object]:

@@ -8,7 +8,6 @@ that a reservation may be found with.
 """
 
 import json
-
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final, cast

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from bihuan_attribution import schema
+from bihuan_attribution.bulk import insert_rows
 from bihuan_attribution.domain.ledger import (
     Entry,
     Posting,
@@ -34,13 +35,13 @@ def write_entries(connection: sa.Connection, dialect: str, entries: Sequence[Ent
     estimates = {cause: number for (cause, kind), number in ids.items() if kind == "commission_estimated"}
     corrected |= estimates
     rows = [_entry_row(entry, head + index, corrected) for index, entry in enumerate(entries, 1)]
-    connection.execute(schema.entries.insert(), rows)
+    insert_rows(connection, schema.entries, rows)
     sides = [
         {"entry_id": head + index, "account": posting.account, "amount_nanos": posting.amount_nanos}
         for index, entry in enumerate(entries, 1)
         for posting in entry.postings
     ]
-    connection.execute(schema.postings.insert(), sides)
+    insert_rows(connection, schema.postings, sides)
     move_head(connection, LEDGER_HEAD, head + len(entries))
     _move_balances(connection, dialect, account_sums(entries))
 

@@ -19,6 +19,7 @@ _MODELS = {
     terms_pb2.PRICING_MODEL_CPC: "cpc",
     terms_pb2.PRICING_MODEL_CPS: "cps",
 }
+_TYPES = {int(one): one for one in EventType}
 _STATUSES = frozenset(int(one) for one in OrderStatus)
 _MEASUREMENT = common_pb2.PURPOSE_MEASUREMENT
 
@@ -30,17 +31,18 @@ def incoming_event(message: event_pb2.Event) -> IncomingEvent:
     receive_us = to_us(message.receive_time) if message.HasField("receive_time") else None
     client_us = to_us(message.client_time) if message.HasField("client_time") else None
     has_order = message.HasField("order")
-    kept = event_pb2.Event()
-    kept.CopyFrom(message)
-    kept.ClearField("person")
+    kept, content = message, b""
+    if has_order or message.HasField("person"):
+        kept = event_pb2.Event()
+        kept.CopyFrom(message)
+        kept.ClearField("person")
     body = kept.SerializeToString(deterministic=True)
-    content = b""
     if has_order:
         kept.ClearField("receive_time")
         kept.ClearField("client_time")
         content = kept.SerializeToString(deterministic=True)
     return IncomingEvent(
-        event_type=EventType(message.event_type),
+        event_type=_TYPES[message.event_type],
         event_id=message.event_id,
         token=message.token,
         receive_time_us=receive_us,

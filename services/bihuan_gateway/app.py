@@ -34,6 +34,7 @@ from bihuan_gateway.routes import (
     audiences,
     campaigns,
     creatives,
+    docs,
     ledger,
     not_yet,
     operations,
@@ -68,6 +69,7 @@ _ROUTES = (
     ledger,
     operations,
     not_yet,
+    docs,
 )
 
 
@@ -109,7 +111,13 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
     keys = SqlKeyStore(database)
     authenticator = Authenticator(keys, bootstrap_sha256=settings.admin_key_sha256)
     snapshots = LiveSnapshots(store, poll_s=settings.snapshot_poll_s, on_change=metrics.SNAPSHOT_VERSION.set)
-    relay = TermsRelay(store, outside.terms, wait_s=settings.terms_wait_s, on_taken=snapshots.refresh)
+    relay = TermsRelay(
+        store,
+        outside.terms,
+        wait_s=settings.terms_wait_s,
+        on_taken=snapshots.refresh,
+        on_pending=metrics.TERMS_PENDING.set,
+    )
 
     async def after_write(with_terms: bool) -> None:  # noqa: FBT001 - a callback with one meaning
         if with_terms:
@@ -214,10 +222,13 @@ def build(
             await _start(app, stack, settings, outside, data)
             yield
 
-    app = FastAPI(title="Bihuan", version=VERSION, lifespan=lifespan, redirect_slashes=False, redoc_url=None)
+    app = FastAPI(
+        title="Bihuan", version=VERSION, lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
+    )
     problem.install(app)
     for module in _ROUTES:
         app.include_router(module.router)
+    app.router.routes[:] = [NamedRoute.like(route) for route in app.router.routes]
     app.state.openapi_fragment = {}
     app.add_middleware(Edge, rules=edge_rules(settings), authenticator=lambda: app.state.authenticator)
 

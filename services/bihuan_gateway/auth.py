@@ -42,6 +42,7 @@ class Authenticator:
         self._keys = keys
         self._bootstrap = bootstrap_sha256
         self._monotonic = monotonic
+        self._generation = 0
         self._cache: OrderedDict[str, tuple[float, Principal | None]] = OrderedDict()
 
     async def authenticate(self, authorization: str | None) -> Principal:
@@ -59,11 +60,14 @@ class Authenticator:
     async def _find(self, digest: str) -> Principal | None:
         if self._bootstrap and digest == self._bootstrap:
             return Principal("bootstrap", Role.ADMIN)
-        now = self._monotonic()
+        now, generation = self._monotonic(), self._generation
         known = self._cache.get(digest)
         if known is not None and known[0] > now:
             return known[1]
         principal = await asyncio.shield(self._keys.find_key(digest))
+        if generation != self._generation:
+            # What was read may be older than the change that had everything forgotten.
+            return await self._find(digest)
         self._cache[digest] = (now + CACHE_TTL_S, principal)
         self._cache.move_to_end(digest)
         if len(self._cache) > CACHE_KEYS:
@@ -71,7 +75,8 @@ class Authenticator:
         return principal
 
     def forget(self) -> None:
-        """Drop what is held, so that a key that was made just now is known."""
+        """Drop what is held, so that a key that was just made or revoked is known, or no longer."""
+        self._generation += 1
         self._cache.clear()
 
 

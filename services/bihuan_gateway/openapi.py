@@ -8,6 +8,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 
+from bihuan_gateway.control.resources import SPECS
+from bihuan_gateway.control.specs import Kind
+from bihuan_gateway.control.use_cases import PATCHABLE
+from bihuan_gateway.openapi_changes import changes_schemas
 from bihuan_gateway.problem import MEDIA_TYPE, Problem
 
 Document = dict[str, object]
@@ -35,6 +39,9 @@ def document(app: Starlette, *, title: str, version: str, fragment: Mapping[str,
     schema = cast("Document", found)
     components = cast("dict[str, Document]", schema.setdefault("components", {}))
     schemas = components.setdefault("schemas", {})
+    paths = cast("dict[str, dict[str, Document]]", schema.get("paths", {}))
+    for kind in sorted(PATCHABLE):
+        _describe_changes(kind, paths, schemas)
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
@@ -42,10 +49,22 @@ def document(app: Starlette, *, title: str, version: str, fragment: Mapping[str,
     schemas.pop("ValidationError", None)
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     schema["security"] = [{"key": []}]
-    for path in cast("dict[str, dict[str, Document]]", schema.get("paths", {})).values():
+    for path in paths.values():
         for method, operation in path.items():
             if method in _METHODS:
                 responses = cast("Document", operation.setdefault("responses", {}))
                 responses.pop("422", None)
                 responses["default"] = _PROBLEM
     return schema
+
+
+def _describe_changes(kind: Kind, paths: dict[str, dict[str, Document]], schemas: Document) -> None:
+    """Say what a patch may hold: the routes take any object, because the resource that results is what is checked."""
+    name = SPECS[kind].__name__.removesuffix("Spec") + "Changes"
+    for found, schema in changes_schemas(name, SPECS[kind]).items():
+        schemas.setdefault(found, schema)
+    body = {"schema": {"$ref": f"#/components/schemas/{name}"}}
+    paths[f"/v1/{kind}/{{resource_id}}"]["patch"]["requestBody"] = {
+        "required": True,
+        "content": {"application/json": body},
+    }

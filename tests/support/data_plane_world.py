@@ -84,21 +84,7 @@ class World:
         creatives: int = 1,
     ) -> None:
         """Add a campaign `name` with an ad group and creatives `name-0` and so on."""
-        campaign = Campaign(
-            id=name,
-            advertiser=advertiser,
-            pricing_model=model,
-            bid_micros=bid_micros,
-            commission_rate_ppm=100_000 if model == "cps" else 0,
-            expected_order_micros=50_000_000 if model == "cps" else 0,
-            cpm_trigger="impression",
-            terms_version=3,
-            start_time_us=0,
-            end_time_us=end_time_us,
-            pacing="asap",
-            token_ttl_us=DAY_US,
-            capped=False,
-        )
+        campaign = _campaign(name, advertiser, model, bid_micros, end_time_us)
         group = AdGroup(
             id=f"{name}-group",
             campaign=campaign,
@@ -159,6 +145,24 @@ class World:
         problem.install(app)
         app.router.routes.extend(assemble_routes(parts, ports, DataSettings(decision_timeout_ms=60)))
         return app
+
+
+def _campaign(name: str, advertiser: Advertiser, model: PricingModel, bid_micros: int, end_time_us: int) -> Campaign:
+    return Campaign(
+        id=name,
+        advertiser=advertiser,
+        pricing_model=model,
+        bid_micros=bid_micros,
+        commission_rate_ppm=100_000 if model == "cps" else 0,
+        expected_order_micros=50_000_000 if model == "cps" else 0,
+        cpm_trigger="impression",
+        terms_version=3,
+        start_time_us=0,
+        end_time_us=end_time_us,
+        pacing="asap",
+        token_ttl_us=DAY_US,
+        capped=False,
+    )
 
 
 def _counting_bytes() -> Callable[[int], bytes]:

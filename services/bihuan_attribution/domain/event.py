@@ -25,9 +25,10 @@ class EventType(IntEnum):
     @property
     def word(self) -> str:
         """The name in lower case, as causes and the lake use it."""
-        return self.name.lower()
+        return _WORDS[self]
 
 
+_WORDS = {one: one.name.lower() for one in EventType}
 TOKEN_EVENTS = frozenset({EventType.IMPRESSION, EventType.VIEWABLE, EventType.CLICK, EventType.LANDING})
 ORDER_EVENTS = frozenset({EventType.ORDER, EventType.ORDER_UPDATE, EventType.REFUND})
 

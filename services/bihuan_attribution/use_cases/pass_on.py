@@ -5,12 +5,14 @@ from bihuan_attribution.use_cases.ports import EventLog, EventSink
 FAN_OUT = "fanout"
 LAKE = "lake"
 PLANNED = "lake_planned"
+FAN_OUT_BATCH = 1_000
+LAKE_BATCH = 20_000
 
 
 class FanOut:
     """The consumer `fanout`: at least once, so readers tell repeated events by their id."""
 
-    def __init__(self, log: EventLog, sink: EventSink, batch: int = 1_000) -> None:
+    def __init__(self, log: EventLog, sink: EventSink, batch: int = FAN_OUT_BATCH) -> None:
         self._log = log
         self._sink = sink
         self._batch = batch
@@ -31,7 +33,7 @@ class LakeFeed:
     After a crash the same range is written under the same name.
     """
 
-    def __init__(self, log: EventLog, sink: EventSink, batch: int = 20_000) -> None:
+    def __init__(self, log: EventLog, sink: EventSink, batch: int = LAKE_BATCH) -> None:
         self._log = log
         self._sink = sink
         self._batch = batch

@@ -15,7 +15,7 @@ from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_shared.errors import Unavailable
 
 BUDGETS = "budgets"
-_BATCH = 500
+BATCH = 1_000
 
 
 class BudgetSettler:
@@ -31,12 +31,12 @@ class BudgetSettler:
         self._reserver = reserver
 
     async def step(self) -> int:
-        """Deal with up to 500 billed events; the answer is how many there were."""
+        """Deal with up to a batch of billed events; the answer is how many there were."""
         position = await self._log.position(BUDGETS)
         billed = await self._log.position("billing")
         if position >= billed:
             return 0
-        events = await self._log.read(position, min(_BATCH, billed - position))
+        events = await self._log.read(position, min(BATCH, billed - position))
         if any(event.ad is not None and not self._terms.book.versions(event.ad.campaign_id) for event in events):
             await self._terms.refresh()
         by_advertiser: dict[str, list[LoggedEvent]] = defaultdict(list)

@@ -129,6 +129,11 @@ class SqlControlStore:
 
         return await self.database.read(select)
 
+    async def count_pending_terms(self) -> int:
+        """Return how many campaigns have terms that were not acknowledged."""
+        statement = sa.select(sa.func.count()).select_from(TERMS_OUTBOX)
+        return await self.database.read(lambda connection: int(connection.execute(statement).scalar_one()))
+
     async def acknowledge_terms(self, versions: Sequence[tuple[str, int]]) -> None:
         """Note versions that attribution has taken; see the port."""
         table = RESOURCES[Kind.CAMPAIGNS]

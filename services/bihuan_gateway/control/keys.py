@@ -1,17 +1,20 @@
-"""Making API keys."""
+"""Making, listing and revoking API keys."""
 
 import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from bihuan_gateway.control.access import Principal, Role, require_admin
-from bihuan_gateway.control.ports import ControlStore, KeyStore
+from bihuan_gateway.control.ports import ControlStore, KeyStore, KnownKey
 from bihuan_gateway.control.specs import Kind
 from bihuan_shared.callers import secret_sha256
 from bihuan_shared.clock import Clock
-from bihuan_shared.errors import InvalidArgument
+from bihuan_shared.errors import InvalidArgument, NotFound
 
+_log = structlog.stdlib.get_logger(__name__)
 _SECRET_BYTES = 32
 _ID_BYTES = 10
 
@@ -27,7 +30,7 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyDesk:
-    """Makes API keys; `forget` drops what authenticators remember about unknown ones."""
+    """Keeps the API keys; `forget` drops what the authenticator of this process remembers about them."""
 
     keys: KeyStore
     store: ControlStore
@@ -58,3 +61,20 @@ class KeyDesk:
         )
         self.forget()
         return NewKey(holder, secret, now_us)
+
+    async def list(self, principal: Principal, *, size: int, after: str) -> tuple[list[KnownKey], str]:
+        """Return a page of keys by id, and the id to go on after, empty at the end (PermissionDenied)."""
+        require_admin(principal)
+        return await self.keys.list_keys(size=size, after=after)
+
+    async def revoke(self, principal: Principal, key_id: str) -> None:
+        """
+        Forget a key (PermissionDenied, NotFound).
+
+        This process refuses it at once, the others once they no longer hold it: `auth.CACHE_TTL_S`.
+        """
+        require_admin(principal)
+        if not await self.keys.delete_key(key_id):
+            raise NotFound("no such key")
+        self.forget()
+        _log.info("API key revoked", key_id=key_id, by=principal.key_id)

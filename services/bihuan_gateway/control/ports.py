@@ -69,11 +69,28 @@ class ControlStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key as it is listed; its secret is not known here."""
+
+    holder: Principal
+    display_name: str
+    create_time_us: int
+
+
 class KeyStore(Protocol):
     """Keeps API keys."""
 
     async def add_key(self, holder: Principal, *, secret_sha256: str, display_name: str, create_time_us: int) -> None:
         """Store a new key; AlreadyExists where its id is taken."""
+        ...
+
+    async def list_keys(self, *, size: int, after: str) -> tuple[list[KnownKey], str]:
+        """Return `size` keys behind the id `after`, by id, and the id to go on after, empty at the end."""
+        ...
+
+    async def delete_key(self, key_id: str) -> bool:
+        """Forget a key; False where there is none."""
         ...
 
 
@@ -82,6 +99,10 @@ class TermsOutbox(Protocol):
 
     async def pending_terms(self, limit: int) -> list[Terms]:
         """Return at most `limit` terms."""
+        ...
+
+    async def count_pending_terms(self) -> int:
+        """Return how many campaigns have terms that were not acknowledged."""
         ...
 
     async def acknowledge_terms(self, versions: Sequence[tuple[str, int]]) -> None:

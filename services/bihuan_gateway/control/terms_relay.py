@@ -20,7 +20,8 @@ class TermsRelay:
     Pushes what the outbox holds and notes what was taken.
 
     `push_soon` waits up to `wait_s` for a push that began after it was called; `run` keeps pushing in the background
-    and slows down, up to 30 s, while attribution refuses or does not answer. `on_taken` runs after versions were noted.
+    and slows down, up to 30 s, while attribution refuses or does not answer. `on_taken` runs after versions were noted;
+    `on_pending` learns after each round in the background how many campaigns still wait.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class TermsRelay:
         *,
         wait_s: float,
         on_taken: Callable[[], Awaitable[None]],
+        on_pending: Callable[[int], None] = lambda _: None,
         idle_s: float = 5.0,
         first_retry_s: float = 0.2,
         slowest_retry_s: float = 30.0,
@@ -38,6 +40,7 @@ class TermsRelay:
         self._sink = sink
         self._wait_s = wait_s
         self._on_taken = on_taken
+        self._on_pending = on_pending
         self._idle_s = idle_s
         self._first_retry_s = first_retry_s
         self._slowest_retry_s = slowest_retry_s
@@ -97,6 +100,8 @@ class TermsRelay:
             done = False
             with contextlib.suppress(BihuanError):
                 done = await self.push()
+            with contextlib.suppress(BihuanError):
+                self._on_pending(await self._outbox.count_pending_terms())
             delay_s = 0.0 if done else min(max(delay_s * 2, self._first_retry_s), self._slowest_retry_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._idle_s if done else delay_s):

@@ -99,8 +99,8 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
     orders = RecordOrders(ports.identities, ports.events, lambda outcome: metrics.ORDER_EVENTS.labels(outcome).inc())
     once = AnswerOnce(ports.decisions, parts.clock)
     return [
-        *TrackingRoutes(track).routes(),
         *DecisionRoutes(decide, once, parts.settings.public_url.rstrip("/")).routes(),
+        *TrackingRoutes(track).routes(),
         *EventRoutes(ingest).routes(),
         *OrderRoutes(orders, parts.clock).routes(),
     ]

@@ -145,8 +145,13 @@ def shown(resource: Resource) -> JSONResponse:
 
 def listed(page: Page, name: str) -> JSONResponse:
     """Answer a page: resources by id under the name of their collection."""
-    token = base64.urlsafe_b64encode(page.next_after.encode()).decode()
-    return JSONResponse({name: [document(one) for one in page.resources], "next_page_token": token})
+    written = [document(one) for one in page.resources]
+    return JSONResponse({name: written, "next_page_token": page_token(page.next_after)})
+
+
+def page_token(after: str) -> str:
+    """Write the id that the next page goes on after as a token; empty stays empty."""
+    return base64.urlsafe_b64encode(after.encode()).decode()
 
 
 def taken_version(changes: Changes, expected: int | None) -> tuple[Changes, int | None]:

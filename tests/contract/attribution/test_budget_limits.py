@@ -70,3 +70,11 @@ async def test_the_database_refuses_what_billing_would_charge_beyond_a_budget(
     await world.bill()
     assert await world.charged() == 4 * PRICE
     assert dict((await world.reconcile()).unbilled)["over_budget"] == 4
+
+
+async def test_a_token_in_another_currency_than_its_campaign_is_never_charged(world: "World") -> None:
+    plain = (await world.terms.since(0))[1][0]
+    await world.record(world.beacon("impression", world.token("t1", replace(plain, currency="EUR"))))
+    await world.bill()
+    assert await world.entries() == []
+    assert dict((await world.reconcile()).unbilled)["currency_mismatch"] == 1

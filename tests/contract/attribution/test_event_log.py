@@ -140,3 +140,22 @@ async def test_two_hundred_uses_of_one_token_at_once_bill_once(world: "World") -
     await world.bill()
     assert len(await world.entries()) == 1
     assert await world.charged() == 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("ahead_us", "outcome"), [(5 * MINUTE_US, Outcome.ACCEPTED), (5 * MINUTE_US + 1, Outcome.REJECTED)]
+)
+async def test_a_time_of_receipt_that_has_not_come_is_refused(world: "World", ahead_us: int, outcome: Outcome) -> None:
+    (result,) = await world.record(world.beacon("impression", world.token("t1"), world.clock.now_us() + ahead_us))
+    assert result.outcome is outcome
+    assert result.field == ("" if outcome is Outcome.ACCEPTED else "receive_time")
+
+
+async def test_a_beacon_whose_consent_lacks_measurement_is_billed_without_its_person(world: "World") -> None:
+    event = world.beacon("impression", world.token("t1", person=9))
+    event.consent.purposes.append(common_pb2.PURPOSE_TARGETING)
+    await world.record(event)
+    (logged,) = await world.log.read(0, 1)
+    assert logged.person_id == 0
+    await world.bill()
+    assert await world.charged() == 2_000_000

@@ -134,3 +134,18 @@ async def test_an_impression_of_a_campaign_that_was_released_counts_for_itself(c
     assert (await capped.take("r2", ("cpm-1", 1), ("cpm-2", 1))).outcomes == (CAPPED, CAPPED)
     capped.world.clock.advance_us(5 * MINUTE_US)
     assert (await capped.take("r3", ("cpm-1", 1), ("cpm-2", 1))).outcomes == (CAPPED, R)
+
+
+async def test_an_impression_that_a_rebuilt_state_has_counted_is_not_counted_again(capped: "Desk") -> None:
+    thrice = (FrequencyCap(CapLevel.CAMPAIGN, CapWindow.LIFETIME, 3),)
+    await capped.put(replace(capped.terms, version=3, caps=thrice))
+    assert (await capped.take("r-t1", ONE)).index == 0
+    capped.world.clock.advance_us(5 * MINUTE_US)
+    await capped.take("sweep", ONE, validate_only=True)
+    await capped.world.record(capped.world.beacon("impression", capped.world.token("t1", capped.terms)))
+    await capped.world.bill()
+    await capped.budgets.forget("acme")
+    assert (await capped.take("r2", ONE)).outcomes == (R,)
+    await capped.bill()
+    assert (await capped.take("r3", ONE)).outcomes == (R,)
+    assert (await capped.take("r4", ONE)).outcomes == (CAPPED,)

@@ -67,36 +67,48 @@ async def settled(served: "Served") -> pb.ReconcileResponse:
     raise AssertionError("the consumers have not caught up")
 
 
-async def test_from_terms_to_a_reconciled_report(served: "Served", redis_url: str) -> None:
+def reserve(reservation_id: str) -> pb.ReserveBudgetRequest:
+    item = pb.ReserveItem(reservation_id=reservation_id)
+    item.person.person_id = 7
+    item.candidates.add(campaign_id="c1", advertiser_id="acme", creative_id="cr", amount_nanos=1)
+    return pb.ReserveBudgetRequest(items=[item])
+
+
+async def record_everything(served: "Served") -> pb.RecordEventsResponse:
+    """Two campaigns with an impression and a click each, an order by the second one, and a forged token."""
     stub = served.stub
     cps = terms("c2", terms_pb2.PRICING_MODEL_CPS)
     await stub.PutTerms(pb.PutTermsRequest(terms=[terms(), cps]), timeout=CALL_S)
     deposit = pb.DepositRequest(advertiser_id="acme", deposit_id="d1")
     deposit.amount.currency, deposit.amount.micros = "CNY", 100_000_000
     assert (await stub.Deposit(deposit, timeout=CALL_S)).entry.kind == "deposit"
-    item = pb.ReserveItem(reservation_id="r-t1")
-    item.person.person_id = 7
-    item.candidates.add(campaign_id="c1", advertiser_id="acme", creative_id="cr", amount_nanos=1)
-    reserved = await stub.ReserveBudget(pb.ReserveBudgetRequest(items=[item]), timeout=CALL_S)
+    reserved = await stub.ReserveBudget(reserve("r-t1"), timeout=CALL_S)
     assert reserved.results[0].candidate_index == 0
     events = [
         event_pb2.Event(event_type=kind, token=token(served, name, model, campaign), tags=["category:tea"])
         for name, model, campaign in (("t1", "cpc", "c1"), ("t2", "cps", "c2"))
         for kind in (IMPRESSION, CLICK)
     ]
-    recorded = await stub.RecordEvents(
-        pb.RecordEventsRequest(events=[*events, order("e1", "t2"), event_pb2.Event(event_type=CLICK, token="x")]),
-        timeout=CALL_S,
-    )
+    events += [order("e1", "t2"), event_pb2.Event(event_type=CLICK, token="x")]
+    return await stub.RecordEvents(pb.RecordEventsRequest(events=events), timeout=CALL_S)
+
+
+async def test_what_is_recorded_is_charged_and_counted(served: "Served") -> None:
+    recorded = await record_everything(served)
     accepted = [event_pb2.EVENT_OUTCOME_ACCEPTED] * 5
     assert [one.outcome for one in recorded.results] == [*accepted, event_pb2.EVENT_OUTCOME_REJECTED]
     assert (recorded.results[5].reason, recorded.results[5].field) == ("TOKEN_INVALID", "events[5].token")
     found = await settled(served)
     (currency,) = found.currencies
     assert (currency.difference_nanos, currency.ledger_charged_nanos) == (0, 500_000_000 + 3_000_000_000)
-    again = pb.ReserveItem(reservation_id="r-t9", candidates=item.candidates, person=item.person)
-    reserved = await stub.ReserveBudget(pb.ReserveBudgetRequest(items=[again]), timeout=CALL_S)
+    reserved = await served.stub.ReserveBudget(reserve("r-t9"), timeout=CALL_S)
     assert list(reserved.results[0].outcomes) == [pb.RESERVE_OUTCOME_CAPPED]
+
+
+async def test_reports_explanations_and_the_ledger_tell_the_same(served: "Served") -> None:
+    await record_everything(served)
+    await settled(served)
+    stub = served.stub
     report = await stub.QueryReport(
         pb.QueryReportRequest(dimensions=[pb.REPORT_DIMENSION_CAMPAIGN], page_size=1), timeout=CALL_S
     )
@@ -120,6 +132,11 @@ async def test_from_terms_to_a_reconciled_report(served: "Served", redis_url: st
         "advertiser:prepaid:acme": 99_500_000_000,
         "advertiser:estimated:acme": 3_000_000_000,
     }
+
+
+async def test_events_go_on_to_the_lake_and_the_streams(served: "Served", redis_url: str) -> None:
+    await record_everything(served)
+    await settled(served)
     table = ds.dataset(served.lake / "events", format="parquet").to_table().sort_by("log_position").to_pydict()
     assert table["event_type"] == ["impression", "click", "impression", "click", "order"]
     assert table["paid_micros"] == [0, 0, 0, 0, 30_000_000]

@@ -80,7 +80,10 @@ def test_process_serves_keeps_its_state_and_drains_on_sigterm(tmp_path: Path) ->
     assert KEY not in log
     lines = [json.loads(line) for line in log.splitlines()]
     assert "no-token" not in log
-    assert {"/t/i/{token}", "/v1/decisions"} <= {line.get("route") for line in lines}
+    routes = {line.get("route") for line in lines}
+    # What goes well on the hot routes is only counted.
+    assert "/v1/decisions" in routes
+    assert "/t/i/{token}" not in routes
     assert any(line.get("route") == "/v1/campaigns" and line["status"] == 201 for line in lines)
 
 

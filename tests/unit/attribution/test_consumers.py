@@ -7,7 +7,7 @@ import pytest
 
 from bihuan_attribution.domain.event import EventType, LoggedEvent
 from bihuan_attribution.use_cases import consume
-from bihuan_attribution.use_cases.consume import Bell, follow
+from bihuan_attribution.use_cases.consume import Bell, Pace, follow
 from bihuan_attribution.use_cases.pass_on import LAKE, PLANNED, LakeFeed
 from bihuan_shared.errors import Unavailable
 
@@ -92,3 +92,25 @@ async def test_a_surprise_ends_the_consumer() -> None:
 
     with pytest.raises(KeyError):
         await follow(step, asyncio.Event())
+
+
+async def test_a_consumer_that_is_behind_goes_on_at_once_and_otherwise_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    steps = iter([10, 12, 9, 0])
+    bell = Bell()
+    wake = bell.listener()
+
+    async def step() -> int:
+        bell.ring()
+        return next(steps)
+
+    async def sleep(delay_s: float) -> None:
+        pauses.append(delay_s)
+        if len(pauses) == 2:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await follow(step, wake, Pace(full=10, pause_s=0.25))
+    assert pauses == [0.25, 0.25]
+    assert list(steps) == []

@@ -10,12 +10,9 @@ from hashlib import sha256
 
 def derived_id(key: bytes, *parts: str) -> str:
     """Derive an id from parts; without the key nobody can tell which parts it came from."""
-    digest = hmac.new(key, digestmod=sha256)
-    for part in parts:
-        raw = part.encode()
-        digest.update(len(raw).to_bytes(4, "big"))
-        digest.update(raw)
-    return digest.hexdigest()[:32]
+    raw = [part.encode() for part in parts]
+    message = b"".join([piece for part in raw for piece in (len(part).to_bytes(4, "big"), part)])
+    return hmac.digest(key, message, "sha256")[:16].hex()
 
 
 def landing_with_click(landing_url: str, click_id: str) -> str:

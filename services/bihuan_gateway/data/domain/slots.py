@@ -37,6 +37,7 @@ class Slot:
 
     placement: Placement
     decision_id: str
+    reservation_id: str
     offered: list[Creative]
     verdicts: dict[str, Verdict]
     scores: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -83,8 +84,8 @@ class Slot:
                 self.verdicts[creative.id] = Verdict.SHOWN_ELSEWHERE
         by_id = {creative.id: creative for creative in standing if creative.id not in self.verdicts}
         bids = [self.bid_of(creative) for creative in by_id.values()]
-        ranking = rank(bids, floor_micros=self.placement.floor_micros, decision_id=self.decision_id)
         self.ecpms = {bid.creative_id: ecpm_micros(bid) for bid in bids}
+        ranking = rank(bids, floor_micros=self.placement.floor_micros, decision_id=self.decision_id)
         self.prices = {entry.bid.creative_id: entry.price_micros for entry in ranking.ranked}
         self.verdicts.update(dict.fromkeys(ranking.below_floor, Verdict.BELOW_FLOOR))
         self.verdicts.update(dict.fromkeys(ranking.passed_over, Verdict.OTHER_CREATIVE))

@@ -22,13 +22,23 @@ from bihuan_shared.clock import to_timestamp
 if TYPE_CHECKING:  # stubs of asyncio exist for type checkers only
     from bihuan.attribution.v1.attribution_pb2_grpc import AttributionServiceAsyncStub
 
-_RESERVE_OUTCOMES = {
-    attribution_pb2.RESERVE_OUTCOME_RESERVED: ReserveOutcome.RESERVED,
-    attribution_pb2.RESERVE_OUTCOME_CAPPED: ReserveOutcome.CAPPED,
-    attribution_pb2.RESERVE_OUTCOME_BUDGET_EXHAUSTED: ReserveOutcome.BUDGET_EXHAUSTED,
-    attribution_pb2.RESERVE_OUTCOME_BALANCE_EXHAUSTED: ReserveOutcome.BALANCE_EXHAUSTED,
-    attribution_pb2.RESERVE_OUTCOME_NO_TERMS: ReserveOutcome.NO_TERMS,
-}
+
+class _ReserveOutcomes(dict[int, ReserveOutcome]):
+    """Outcomes by their number; a number that is not known says nothing."""
+
+    def __missing__(self, number: int) -> ReserveOutcome:
+        return ReserveOutcome.NOT_LOOKED_AT
+
+
+_RESERVE_OUTCOMES = _ReserveOutcomes(
+    {
+        attribution_pb2.RESERVE_OUTCOME_RESERVED: ReserveOutcome.RESERVED,
+        attribution_pb2.RESERVE_OUTCOME_CAPPED: ReserveOutcome.CAPPED,
+        attribution_pb2.RESERVE_OUTCOME_BUDGET_EXHAUSTED: ReserveOutcome.BUDGET_EXHAUSTED,
+        attribution_pb2.RESERVE_OUTCOME_BALANCE_EXHAUSTED: ReserveOutcome.BALANCE_EXHAUSTED,
+        attribution_pb2.RESERVE_OUTCOME_NO_TERMS: ReserveOutcome.NO_TERMS,
+    }
+)
 _EVENT_OUTCOMES = {
     event_pb2.EVENT_OUTCOME_ACCEPTED: Recorded.ACCEPTED,
     event_pb2.EVENT_OUTCOME_DUPLICATE: Recorded.DUPLICATE,
@@ -94,7 +104,7 @@ def _reserve_item(query: ReserveQuery) -> attribution_pb2.ReserveItem:
 def _reserve_answer(result: attribution_pb2.ReserveResult) -> ReserveAnswer:
     return ReserveAnswer(
         index=result.candidate_index if result.HasField("candidate_index") else None,
-        outcomes=tuple(_RESERVE_OUTCOMES.get(outcome, ReserveOutcome.NOT_LOOKED_AT) for outcome in result.outcomes),
+        outcomes=tuple(map(_RESERVE_OUTCOMES.__getitem__, result.outcomes)),
     )
 
 

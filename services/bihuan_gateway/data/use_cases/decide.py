@@ -1,8 +1,9 @@
 """One decision: from a request for advertisements to sealed tokens."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from bihuan_gateway.control.snapshot import Creative, Placement, ServingSnapshot, SnapshotSource
 from bihuan_gateway.data.domain.auction import PPB
@@ -28,6 +29,7 @@ from bihuan_shared.errors import FieldViolation, NotFound
 from bihuan_shared.rpc.deadline import deadline_scope
 from bihuan_shared.tokens import NONCE_BYTES, KeyRing, TrackingToken
 
+T = TypeVar("T")
 MAX_VALIDATED = 256
 PRIOR_MODEL = "prior"
 
@@ -108,13 +110,11 @@ class Decide:
             audiences = any(asks_for_person(creative.ad_group) for slot in slots for creative in slot.offered)
             facts, _ = await asyncio.gather(
                 self.persons.facts(person_id, ask.consent, degraded, audiences=audiences),
-                asyncio.gather(*(self._validate(slot, capped_person_id, degraded) for slot in slots)),
+                _together([self._validate(slot, capped_person_id, degraded) for slot in slots]),
             )
             for slot in slots:
                 slot.target(facts)
-            versions = await asyncio.gather(
-                *(self._score(ask, slot, facts.profile, now_us, degraded) for slot in slots)
-            )
+            versions = await _together([self._score(ask, slot, facts.profile, now_us, degraded) for slot in slots])
             await self._settle(slots, capped_person_id, degraded)
         model_version = next((version for version in versions if version), PRIOR_MODEL)
         measured_id = person_id if MEASUREMENT in ask.consent.purposes else 0
@@ -138,12 +138,15 @@ class Decide:
                 raise NotFound("no such placement", violation)
             decision_id = derived_id(self.naming_key, "decision", ask.scope, ask.request_id, str(index), placement_id)
             offered, out = on_offer(snapshot, placement, ask.keywords, now_us=now_us, tenant=ask.tenant)
-            slot = Slot(placement, decision_id, offered, out)
+            reservation_id = derived_id(self.naming_key, "reservation", decision_id)
+            slot = Slot(placement, decision_id, reservation_id, offered, out)
             self._throttle(slot)
             slots.append(slot)
         return slots
 
     def _throttle(self, slot: Slot) -> None:
+        if self.throttle is as_soon_as_possible:
+            return
         for creative in slot.offered:
             campaign = creative.ad_group.campaign
             if not self.throttle(campaign, traffic_figure(slot.decision_id, campaign.id)):
@@ -156,7 +159,7 @@ class Decide:
             part = standing[start : start + MAX_VALIDATED]
             # The least that any impression may cost: whether the price is covered is seen when it is known.
             candidates = tuple((creative, _least_nanos(creative)) for creative in part)
-            query = ReserveQuery(self._reservation_id(slot), person_id, candidates)
+            query = ReserveQuery(slot.reservation_id, person_id, candidates)
             outcomes = await degraded.attempt("budget", self.budgets.validate(query))
             if outcomes is None:
                 slot.budget_known = False
@@ -189,7 +192,7 @@ class Decide:
             if not ranked:
                 continue
             candidates = tuple((creative, entry.reserve_nanos) for creative, entry in ranked)
-            query = ReserveQuery(self._reservation_id(slot), person_id, candidates)
+            query = ReserveQuery(slot.reservation_id, person_id, candidates)
             answer = await degraded.attempt("budget", self.budgets.reserve(query))
             if answer is None:
                 slot.budget_known = False
@@ -197,9 +200,6 @@ class Decide:
             slot.settle(ranked, answer.index, answer.outcomes)
             if slot.winner is not None:
                 shown.add(slot.winner.ad_group.campaign.id)
-
-    def _reservation_id(self, slot: Slot) -> str:
-        return derived_id(self.naming_key, "reservation", slot.decision_id)
 
     def _seal(self, slot: Slot, person_id: int, now_us: int) -> str:
         if slot.winner is None or slot.won is None:
@@ -221,9 +221,14 @@ class Decide:
             issue_time_us=now_us,
             expire_time_us=now_us + campaign.token_ttl_us,
             reserve_nanos=slot.won.reserve_nanos,
-            reservation_id=self._reservation_id(slot),
+            reservation_id=slot.reservation_id,
         )
         return self.keys.seal(token, self.random_bytes(NONCE_BYTES))
+
+
+async def _together(calls: Sequence[Coroutine[None, None, T]]) -> list[T]:
+    """Run calls at the same time; most requests are for one placement, and one call needs no task of its own."""
+    return [await calls[0]] if len(calls) == 1 else list(await asyncio.gather(*calls))
 
 
 def _least_nanos(creative: Creative) -> int:

@@ -50,14 +50,13 @@ class PersonSource:
         """Read the profile and, where `audiences` asks for them, the memberships; nothing without TARGETING."""
         if not person_id or TARGETING not in consent.purposes:
             return PersonFacts()
+        reading = degraded.attempt("profile", self.profiles.read(person_id, consent))
+        if not audiences:
+            return _contextual_without_profile(await reading, None)
         profile, memberships = await asyncio.gather(
-            degraded.attempt("profile", self.profiles.read(person_id, consent)),
-            self._memberships(person_id, degraded, wanted=audiences),
+            reading, degraded.attempt("audience", self.scorer.memberships(person_id))
         )
         return _contextual_without_profile(profile, memberships)
-
-    async def _memberships(self, person_id: int, degraded: Degraded, *, wanted: bool) -> frozenset[str] | None:
-        return await degraded.attempt("audience", self.scorer.memberships(person_id)) if wanted else None
 
 
 def _contextual_without_profile(profile: ProfileView | None, audiences: frozenset[str] | None) -> PersonFacts:
