@@ -33,9 +33,9 @@ class RedisBudgets:
         self._scripts = {name: shared + _script(name) for name in ("reserve", "settle", "release", "load")}
         self._digests: dict[str, str] = {}
 
-    async def reserve(self, calls: Sequence[Call], now_us: int, expire_us: int) -> list[Reply | None]:
+    async def reserve(self, calls: Sequence[Call]) -> list[Reply | None]:
         """One reply a call; None where the advertiser's state has to be loaded first."""
-        answers = await self._run("reserve", [_reserve_call(call, now_us, expire_us) for call in calls])
+        answers = await self._run("reserve", [_reserve_call(call) for call in calls])
         return [None if answer is None else _reply(answer) for answer in answers]
 
     async def begin(self, reservations: Sequence[tuple[str, Sequence[str]]]) -> list[list[Held]]:
@@ -148,8 +148,8 @@ def _epoch(advertiser_id: str) -> str:
     return f"at:{{{advertiser_id}}}:epoch"
 
 
-def _reserve_call(call: Call, now_us: int, expire_us: int) -> _Call:
-    args: list[str | int] = [_prefix(call.advertiser_id), now_us, expire_us, call.reservation_id]
+def _reserve_call(call: Call) -> _Call:
+    args: list[str | int] = [_prefix(call.advertiser_id), call.now_us, call.expire_us, call.reservation_id]
     args += [int(call.validate_only), call.person_id, len(call.attempts)]
     for one in call.attempts:
         total = "" if one.total_limit_nanos is None else one.total_limit_nanos

@@ -21,8 +21,8 @@ from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_attribution.wire import campaign_terms, incoming_event
 from bihuan_shared.callers import Role, current_caller
-from bihuan_shared.clock import Clock, to_us
-from bihuan_shared.errors import InvalidArgument, NotYet
+from bihuan_shared.clock import Clock, replay_time_us, to_us
+from bihuan_shared.errors import FieldViolation, InvalidArgument, NotYet
 
 _MAX_DEPOSIT_MICROS = 10**15
 _DEFAULT_ROWS = 1_000
@@ -78,7 +78,7 @@ class AttributionServicer(attribution_pb2_grpc.AttributionServiceServicer):
         self, request: pb.ReserveBudgetRequest, _context: _Context[pb.ReserveBudgetRequest, pb.ReserveBudgetResponse]
     ) -> pb.ReserveBudgetResponse:
         """Set money and slots aside."""
-        items = [_item(one) for one in request.items]
+        items = [_item(index, one) for index, one in enumerate(request.items)]
         found = await self._ports.reserver.reserve(items, validate_only=request.validate_only)
         return pb.ReserveBudgetResponse(results=[answers.reserve_result(one) for one in found])
 
@@ -156,13 +156,19 @@ class AttributionServicer(attribution_pb2_grpc.AttributionServiceServicer):
         raise NotYet("erasure from events and touches is not built yet")
 
 
-def _item(message: pb.ReserveItem) -> Item:
+def _item(index: int, message: pb.ReserveItem) -> Item:
     candidates = tuple(
         Candidate(one.campaign_id, one.advertiser_id, one.ad_group_id, one.creative_id, one.amount_nanos)
         for one in message.candidates
     )
     person_id = message.person.person_id if message.HasField("person") else 0
-    return Item(message.reservation_id, person_id, candidates)
+    time_us = None
+    if message.HasField("replay_time"):
+        if replay_time_us() is None:
+            violation = FieldViolation(f"items[{index}].replay_time", "only in a call that is replayed itself")
+            raise InvalidArgument("the clock is not in replay", violation, reason="REPLAY_TIME_REFUSED")
+        time_us = to_us(message.replay_time)
+    return Item(message.reservation_id, person_id, candidates, time_us)
 
 
 def _report_query(request: pb.QueryReportRequest) -> ReportQuery:

@@ -34,11 +34,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One decision's request, best candidate first; person 0 means that no cap of a person applies."""
+    """
+    One decision's request, best candidate first; person 0 means that no cap of a person applies.
+
+    `time_us` is when it is asked for; None is the time of the call.
+    """
 
     reservation_id: str
     person_id: int
     candidates: tuple[Candidate, ...]
+    time_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,12 @@ class Call:
     person_id: int
     attempts: tuple[Attempt, ...]
     validate_only: bool
+    now_us: int
+
+    @property
+    def expire_us(self) -> int:
+        """When what it sets aside ends by itself."""
+        return self.now_us + LIFE_US
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ class Auditor(Protocol):
 class Budgets(Protocol):
     """Budgets, balances and caps as a cache that can be rebuilt."""
 
-    async def reserve(self, calls: Sequence[Call], now_us: int, expire_us: int) -> list[Reply | None]:
+    async def reserve(self, calls: Sequence[Call]) -> list[Reply | None]:
         """One reply a call; None where the advertiser's state has to be loaded first."""
         ...
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from bihuan_attribution.domain.budget_day import budget_day
 from bihuan_attribution.domain.caps import cap_slots
 from bihuan_attribution.domain.reserve import (
-    LIFE_US,
     Answer,
     Attempt,
     Call,
@@ -30,6 +29,7 @@ class _Progress:
     """How far one item is; `next` is the first candidate that was not tried, `first` one to be tried before all."""
 
     item: Item
+    now_us: int
     outcomes: list[ReserveOutcome]
     next: int = 0
     taken: int | None = None
@@ -55,14 +55,18 @@ class Reserver:
         """
         now_us = self._clock.now_us()
         await self._know_campaigns(items)
-        windows = {one: self._windows(one, now_us) for one in {c.advertiser_id for i in items for c in i.candidates}}
-        all_progress = [_Progress(item, [ReserveOutcome.UNSPECIFIED] * len(item.candidates)) for item in items]
+        all_progress = [
+            _Progress(item, item.time_us or now_us, [ReserveOutcome.UNSPECIFIED] * len(item.candidates))
+            for item in items
+        ]
+        asked = {(c.advertiser_id, one.now_us) for one in all_progress for c in one.item.candidates}
+        windows = {one: self._windows(*one) for one in asked}
         if not validate_only:
             await self._find_held(all_progress)
         open_items = all_progress
         while open_items:
-            calls = [self._calls(one, now_us, windows, validate_only=validate_only) for one in open_items]
-            replies = iter(await self._ask([call for some in calls for call in some], now_us))
+            calls = [self._calls(one, windows, validate_only=validate_only) for one in open_items]
+            replies = iter(await self._ask([call for some in calls for call in some]))
             for progress, some in zip(open_items, calls, strict=True):
                 for call in some:
                     _note(progress, call, next(replies))
@@ -101,18 +105,18 @@ class Reserver:
         return sorted({cap.window for cap in caps if cap.level is CapLevel.ADVERTISER})
 
     def _calls(
-        self, progress: _Progress, now_us: int, windows: dict[str, list[CapWindow]], *, validate_only: bool
+        self, progress: _Progress, windows: dict[tuple[str, int], list[CapWindow]], *, validate_only: bool
     ) -> list[Call]:
         """The next run of candidates of one advertiser; all runs at once where nothing is taken."""
         calls: list[Call] = []
-        item = progress.item
+        item, now_us = progress.item, progress.now_us
         if progress.first is not None:
             candidate, first = item.candidates[progress.first], progress.first
             progress.first = None
             terms = self._serving(candidate, now_us)
             if terms is not None:
-                attempt = _attempt(first, candidate, terms, windows[candidate.advertiser_id], now_us)
-                return [Call(candidate.advertiser_id, item.reservation_id, item.person_id, (attempt,), validate_only)]
+                attempt = _attempt(first, candidate, terms, windows[candidate.advertiser_id, now_us], now_us)
+                return [_call(item, candidate.advertiser_id, (attempt,), now_us, validate_only=validate_only)]
         while progress.next < len(item.candidates) and (validate_only or not calls):
             advertiser_id = item.candidates[progress.next].advertiser_id
             attempts: list[Attempt] = []
@@ -124,11 +128,10 @@ class Reserver:
                 if terms is None:
                     progress.outcomes[progress.next] = ReserveOutcome.NO_TERMS
                 else:
-                    attempts.append(_attempt(progress.next, candidate, terms, windows[advertiser_id], now_us))
+                    attempts.append(_attempt(progress.next, candidate, terms, windows[advertiser_id, now_us], now_us))
                 progress.next += 1
             if attempts:
-                call = Call(advertiser_id, item.reservation_id, item.person_id, tuple(attempts), validate_only)
-                calls.append(call)
+                calls.append(_call(item, advertiser_id, tuple(attempts), now_us, validate_only=validate_only))
         return calls
 
     def _serving(self, candidate: Candidate, now_us: int) -> CampaignTerms | None:
@@ -137,21 +140,25 @@ class Reserver:
             return None
         return terms
 
-    async def _ask(self, calls: list[Call], now_us: int) -> list[Reply]:
-        replies = await self._budgets.reserve(calls, now_us, now_us + LIFE_US)
+    async def _ask(self, calls: list[Call]) -> list[Reply]:
+        replies = await self._budgets.reserve(calls)
         for _ in range(_LOAD_ROUNDS):
             missing = [index for index, reply in enumerate(replies) if reply is None]
             if not missing:
                 break
             for advertiser_id in sorted({calls[index].advertiser_id for index in missing}):
                 await self.load(advertiser_id)
-            again = await self._budgets.reserve([calls[index] for index in missing], now_us, now_us + LIFE_US)
+            again = await self._budgets.reserve([calls[index] for index in missing])
             for index, reply in zip(missing, again, strict=True):
                 replies[index] = reply
         known = [reply for reply in replies if reply is not None]
         if len(known) < len(calls):
             raise Unavailable("budgets are being rebuilt")
         return known
+
+
+def _call(item: Item, advertiser_id: str, attempts: tuple[Attempt, ...], now_us: int, *, validate_only: bool) -> Call:
+    return Call(advertiser_id, item.reservation_id, item.person_id, attempts, validate_only, now_us)
 
 
 def _attempt(

@@ -16,7 +16,7 @@ from bihuan_cli.replay.world import bandit_placement, item_keyword
 from bihuan_shared.errors import FailedPrecondition
 
 CLICK_DELAY_US = 4_000_000
-WINDOW = 24
+WINDOW = 64
 
 
 @dataclass(slots=True)

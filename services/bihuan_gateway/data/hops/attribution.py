@@ -17,7 +17,7 @@ from bihuan_gateway.data.ports import (
     ReserveOutcome,
     ReserveQuery,
 )
-from bihuan_shared.clock import to_timestamp
+from bihuan_shared.clock import replay_time_us, to_timestamp
 
 if TYPE_CHECKING:  # stubs of asyncio exist for type checkers only
     from bihuan.attribution.v1.attribution_pb2_grpc import AttributionServiceAsyncStub
@@ -46,43 +46,50 @@ _EVENT_OUTCOMES = {
 }
 _MEASURED = consent_message(Consent(purposes=frozenset({"MEASUREMENT"}), data_classes=frozenset({"OPERATION"})))
 
+_Timed = tuple[ReserveQuery, int | None]
+"""A query with the time it is replayed at, so that queries of different times share a call."""
+
 
 class GrpcBudgets:
     """Implements the port `Budgets`."""
 
     def __init__(self, stub: "AttributionServiceAsyncStub", *, timeout_s: float) -> None:
         self._stub = stub
-        self._validate = Coalescer[ReserveQuery, ReserveAnswer](self._validate_many, timeout_s=timeout_s, max_items=256)
-        self._reserve = Coalescer[ReserveQuery, ReserveAnswer](self._reserve_many, timeout_s=timeout_s, max_items=256)
+        self._validate = Coalescer[_Timed, ReserveAnswer](
+            self._validate_many, timeout_s=timeout_s, max_items=256, timeless=True
+        )
+        self._reserve = Coalescer[_Timed, ReserveAnswer](
+            self._reserve_many, timeout_s=timeout_s, max_items=256, timeless=True
+        )
 
     async def validate(self, query: ReserveQuery) -> tuple[ReserveOutcome, ...]:
         """Tell what each candidate would get; nothing is set aside; merged with other calls."""
-        return (await self._validate.ask_one(query)).outcomes
+        return (await self._validate.ask_one((query, replay_time_us()))).outcomes
 
     async def reserve(self, query: ReserveQuery) -> ReserveAnswer:
         """Set the first candidate aside that has both money and a slot; merged with other calls."""
-        return await self._reserve.ask_one(query)
+        return await self._reserve.ask_one((query, replay_time_us()))
 
     async def close(self) -> None:
         """Wait for the calls in flight."""
         await self._validate.close()
         await self._reserve.close()
 
-    async def _validate_many(self, queries: Sequence[ReserveQuery]) -> list[ReserveAnswer]:
+    async def _validate_many(self, queries: Sequence[_Timed]) -> list[ReserveAnswer]:
         return await self._ask(queries, validate_only=True)
 
-    async def _reserve_many(self, queries: Sequence[ReserveQuery]) -> list[ReserveAnswer]:
+    async def _reserve_many(self, queries: Sequence[_Timed]) -> list[ReserveAnswer]:
         return await self._ask(queries, validate_only=False)
 
-    async def _ask(self, queries: Sequence[ReserveQuery], *, validate_only: bool) -> list[ReserveAnswer]:
+    async def _ask(self, queries: Sequence[_Timed], *, validate_only: bool) -> list[ReserveAnswer]:
         request = attribution_pb2.ReserveBudgetRequest(
-            items=[_reserve_item(query) for query in queries], validate_only=validate_only
+            items=[_reserve_item(query, time_us) for query, time_us in queries], validate_only=validate_only
         )
         response = await self._stub.ReserveBudget(request)
         return [_reserve_answer(result) for result in response.results]
 
 
-def _reserve_item(query: ReserveQuery) -> attribution_pb2.ReserveItem:
+def _reserve_item(query: ReserveQuery, time_us: int | None) -> attribution_pb2.ReserveItem:
     item = attribution_pb2.ReserveItem(
         reservation_id=query.reservation_id,
         candidates=[
@@ -98,6 +105,8 @@ def _reserve_item(query: ReserveQuery) -> attribution_pb2.ReserveItem:
     )
     if query.person_id:
         item.person.person_id = query.person_id
+    if time_us is not None:
+        item.replay_time.CopyFrom(to_timestamp(time_us))
     return item
 
 

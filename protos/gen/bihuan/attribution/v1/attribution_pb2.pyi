@@ -241,6 +241,7 @@ class ReserveItem(_message.Message):
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     PERSON_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
+    REPLAY_TIME_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """Names the reservation; one a decision and placement."""
     @_builtins.property
@@ -251,16 +252,23 @@ class ReserveItem(_message.Message):
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReserveCandidate]:
         """Best first."""
 
+    @_builtins.property
+    def replay_time(self) -> _timestamp_pb2.Timestamp:
+        """When the item is asked for, so that items of different times share a call; only in a replay, in a call that carries
+        `bihuan-time` itself (REPLAY_TIME_REFUSED). Absent means the time of the call.
+        """
+
     def __init__(
         self,
         *,
         reservation_id: _builtins.str = ...,
         person: _common_pb2.PersonRef | None = ...,
         candidates: _abc.Iterable[Global___ReserveCandidate] | None = ...,
+        replay_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person", "replay_time", b"replay_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "person", b"person", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "person", b"person", "replay_time", b"replay_time", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
