@@ -15,7 +15,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help setup demo up test check proto bench chaos-loop eval-loop clean
+.PHONY: help setup demo up test coverage check proto bench chaos-loop eval-loop clean
 
 help: ## Explain the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -39,6 +39,9 @@ up: setup ## Start everything on this machine and print where it is; Ctrl-C stop
 
 test: setup ## Run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+coverage: setup ## Run unit, contract and integration tests with branch coverage
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/unit tests/contract tests/integration tests/golden --cov --cov-report=term
 
 check: setup ## Run every check: format, lint, types, architecture, protos, dependencies, manifests
 	@$(BIN)/ruff format --check .

@@ -23,8 +23,8 @@ from pathlib import Path
 import msgspec
 
 from bihuan_cli.api import GatewayClient
+from bihuan_cli.replay.bounded import bounded
 from bihuan_cli.replay.decisions import decide
-from bihuan_cli.replay.journey import bounded
 from bihuan_cli.replay.settle import wait_for_events
 from bihuan_cli.replay.totals import ReportRow, add_up, books_total, reconciliation, report
 from bihuan_cli.replay.world import World

@@ -1,7 +1,6 @@
 """The HTTP server process: bind, serve, drain."""
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -16,12 +15,12 @@ from fastapi import FastAPI
 from bihuan_gateway.app import build
 from bihuan_gateway.settings import Settings
 from bihuan_shared import logging, metrics, telemetry
+from bihuan_shared.memory import settle_memory
 from bihuan_shared.rpc.server import write_port_file
 
 _log = structlog.stdlib.get_logger(__name__)
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
-_GC_ALLOCATIONS = 10_000
 
 
 class _Server(uvicorn.Server):
@@ -73,13 +72,6 @@ async def serve(settings: Settings, stop: asyncio.Event) -> bool:
         return await _until_stopped(app, _Server(config), bound, settings, stop)
     finally:
         bound.close()
-
-
-def settle_memory() -> None:
-    """Take everything that startup made out of the garbage collector's sight: it stays, and looking at it is slow."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GC_ALLOCATIONS)
 
 
 async def _until_stopped(

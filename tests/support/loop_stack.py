@@ -17,7 +17,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from bihuan_cli.stack.layout import RunningStack, StateFolder
 from bihuan_cli.stack.secrets import StackSecrets, load_or_create
 
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ class Stack:
 
 def start_stack(state: Path, spans: SpanCollector, environment: dict[str, str], *options: str) -> Stack:
     """Run `bihuan up` and return when it says that it is up."""
+    state.mkdir(parents=True, exist_ok=True)
     said = state / "up.log"
     with said.open("ab") as out:
         process = subprocess.Popen(

@@ -13,7 +13,7 @@ from bihuan_cli.api import GatewayClient
 from bihuan_cli.datasets.bandit import read_impressions
 from bihuan_cli.datasets.journey import JourneyReader
 from bihuan_cli.replay.bandit import replay_bandit
-from bihuan_cli.replay.journey import bounded
+from bihuan_cli.replay.bounded import bounded
 from bihuan_cli.replay.people import basket_events, introduce, tell
 from bihuan_cli.replay.world import DAY_US, World, create_bandit, create_journey
 from bihuan_cli.stack.layout import RunningStack, StateFolder

@@ -6,9 +6,8 @@ household, so its real outcome is known. A campaign shows at most once to a pers
 once.
 """
 
-import asyncio
 import heapq
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -17,6 +16,7 @@ import msgspec
 from bihuan_cli.api import GatewayClient
 from bihuan_cli.datasets.journey import Basket, Campaign, JourneyReader, Redemption
 from bihuan_cli.replay import identifiers
+from bihuan_cli.replay.bounded import bounded
 from bihuan_cli.replay.decisions import Decision, decide
 from bihuan_cli.replay.outcomes import Shown, Step, click_steps, click_time_us, order_steps
 from bihuan_cli.replay.people import basket_events, tell
@@ -154,19 +154,6 @@ class JourneyReplay:
             else:
                 await self._client.post("/v1/orders", step.order, msgspec.Raw, time_us=step.time_us)
             self.counts.steps[step.kind] = self.counts.steps.get(step.kind, 0) + 1
-
-
-async def bounded(at_once: int, work: Sequence[Awaitable[None]]) -> None:
-    """Await everything, `at_once` at a time; the first failure cancels the rest."""
-    places = asyncio.Semaphore(at_once)
-
-    async def one(item: Awaitable[None]) -> None:
-        async with places:
-            await item
-
-    async with asyncio.TaskGroup() as group:
-        for item in work:
-            group.create_task(one(item))
 
 
 def sends_by_start(campaigns: Sequence[Campaign]) -> list[tuple[int, list[Campaign]]]:

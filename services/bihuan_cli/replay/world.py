@@ -8,6 +8,7 @@ import msgspec
 from bihuan_cli.api import GatewayClient
 from bihuan_cli.datasets.journey import Campaign
 from bihuan_cli.replay import identifiers
+from bihuan_cli.replay.bounded import bounded
 from bihuan_shared.clock import format_rfc3339
 
 DAY_US = 86_400_000_000
@@ -16,7 +17,7 @@ MAIL = "journey-mail"
 ITEMS = range(80)
 POSITIONS = (1, 2, 3)
 BANDIT_MODELS = ("cpm", "cpc")
-MEMBERS_PER_CALL = 5_000
+LINES_AT_ONCE = 8
 
 
 class Created(msgspec.Struct):
@@ -110,27 +111,30 @@ async def create_journey(world: World, campaigns: Sequence[Campaign], serves: Ca
     for kind in ("a", "b", "c"):
         await world.advertiser(f"journey-{kind}", f"Complete Journey type {kind.upper()}", 100_000_000_000)
     await world.placement(MAIL, "email", "e-commerce", 100_000)
-    for campaign in campaigns:
-        name = journey_name(campaign.campaign_id)
-        await _audience(world, campaign)
-        tags = [f"{space}:{kind}" for kind in campaign.product_types for space in ("category", "coupon")]
-        await world.line(
-            {
-                "id": name,
-                "advertiser_id": journey_advertiser(campaign),
-                "pricing": journey_pricing(campaign.campaign_id),
-                "budget": {"daily_micros": 5_000_000_000, "total_micros": 20_000_000_000},
-                "schedule": {
-                    "start_time": format_rfc3339(campaign.start_time_us),
-                    "end_time": format_rfc3339(campaign.end_time_us + DAY_US),
-                },
-                "frequency_caps": [{"level": "campaign", "window": "lifetime", "max_impressions": 1}],
-                "status": "active" if serves(campaign) else "paused",
-                "token_ttl_days": 180,
+    await bounded(LINES_AT_ONCE, [_journey_line(world, campaign, serves=serves(campaign)) for campaign in campaigns])
+
+
+async def _journey_line(world: World, campaign: Campaign, *, serves: bool) -> None:
+    name = journey_name(campaign.campaign_id)
+    await _audience(world, campaign)
+    tags = [f"{space}:{kind}" for kind in campaign.product_types for space in ("category", "coupon")]
+    await world.line(
+        {
+            "id": name,
+            "advertiser_id": journey_advertiser(campaign),
+            "pricing": journey_pricing(campaign.campaign_id),
+            "budget": {"daily_micros": 5_000_000_000, "total_micros": 20_000_000_000},
+            "schedule": {
+                "start_time": format_rfc3339(campaign.start_time_us),
+                "end_time": format_rfc3339(campaign.end_time_us + DAY_US),
             },
-            {"audience_ids": {"include": [name]}, "placement_ids": [MAIL]},
-            {"landing_url": f"https://shop.example/{name}", "tags": tags},
-        )
+            "frequency_caps": [{"level": "campaign", "window": "lifetime", "max_impressions": 1}],
+            "status": "active" if serves else "paused",
+            "token_ttl_days": 180,
+        },
+        {"audience_ids": {"include": [name]}, "placement_ids": [MAIL]},
+        {"landing_url": f"https://shop.example/{name}", "tags": tags},
+    )
 
 
 async def _audience(world: World, campaign: Campaign) -> None:
@@ -155,18 +159,21 @@ async def create_bandit(world: World) -> None:
         places = [bandit_placement(model, position) for position in POSITIONS]
         for place in places:
             await world.placement(place, "feed", "e-commerce", 500_000)
-        for item in ITEMS:
-            name = f"bandit-{model}-{item}"
-            await world.line(
-                {
-                    "id": name,
-                    "advertiser_id": f"bandit-{model}",
-                    "pricing": {"model": model, "bid_micros": bids[model]},
-                    "budget": {"daily_micros": 1_000_000_000, "total_micros": 5_000_000_000},
-                },
-                {"keywords": [item_keyword(item)], "placement_ids": places},
-                {"landing_url": f"https://shop.example/{name}", "tags": [f"item:{item}"]},
-            )
+        await bounded(LINES_AT_ONCE, [_bandit_line(world, model, item, bids[model], places) for item in ITEMS])
+
+
+async def _bandit_line(world: World, model: str, item: int, bid_micros: int, places: Sequence[str]) -> None:
+    name = f"bandit-{model}-{item}"
+    await world.line(
+        {
+            "id": name,
+            "advertiser_id": f"bandit-{model}",
+            "pricing": {"model": model, "bid_micros": bid_micros},
+            "budget": {"daily_micros": 1_000_000_000, "total_micros": 5_000_000_000},
+        },
+        {"keywords": [item_keyword(item)], "placement_ids": places},
+        {"landing_url": f"https://shop.example/{name}", "tags": [f"item:{item}"]},
+    )
 
 
 def bandit_placement(model: str, position: int) -> str:

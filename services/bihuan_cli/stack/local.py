@@ -16,7 +16,7 @@ from bihuan_cli.stack.secrets import StackSecrets, load_or_create
 from bihuan_cli.stack.supervisor import Supervisor
 from bihuan_shared.errors import FailedPrecondition
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 90.0
 
 
 class LocalStack:

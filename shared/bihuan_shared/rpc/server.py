@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from bihuan_shared import logging, metrics, telemetry
 from bihuan_shared.callers import CallerRegistry
 from bihuan_shared.clock import Clock, clock_from
+from bihuan_shared.memory import settle_memory
 from bihuan_shared.rpc.health import HealthService
 from bihuan_shared.rpc.pipeline import Runtime, wrap
 from bihuan_shared.settings import ServerSettings
@@ -202,6 +203,7 @@ async def _serve(build: Callable[[], Awaitable[ServiceApp]], settings: ServerSet
     running = await start_server(app, settings, clock_from(settings.clock))
     if settings.port_file is not None:
         write_port_file(settings.port_file, running.port)
+    settle_memory()
     signalled = asyncio.create_task(stop.wait())
     await asyncio.wait((signalled, running.failure), return_when=asyncio.FIRST_COMPLETED)
     signalled.cancel()
