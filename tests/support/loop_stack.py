@@ -105,9 +105,18 @@ class Stack:
         self.clients.append(client)
         return client
 
-    def stop(self) -> int:
+    def close_clients(self) -> None:
         for client in self.clients:
             client.close()
+
+    def kill(self) -> None:
+        """End the command without a chance to clean up; its children are for the kernel."""
+        self.process.kill()
+        self.process.wait()
+        self.close_clients()
+
+    def stop(self) -> int:
+        self.close_clients()
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(60)
 

@@ -34,7 +34,8 @@ async def test_campaign_serves_only_once_its_newest_terms_are_acknowledged(
     outsiders.attribution.away = False
     await admin.call("PATCH", "/v1/campaigns/c1", {"budget": {"daily_micros": 6}})
     assert serving(app).campaigns["c1"].terms_version == 3
-    assert [terms.version for terms in outsiders.attribution.terms] == [1, 3]
+    # The version between may have been pushed meanwhile, or never; none comes after a newer one.
+    assert [terms.version for terms in outsiders.attribution.terms] in ([1, 3], [1, 2, 3])
     assert outsiders.attribution.terms[-1].daily_micros == 6
 
 
