@@ -1,7 +1,6 @@
 """The field rules of the protos, as the server enforces them."""
 
 import math
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -247,15 +246,3 @@ def test_identifier_passes_exactly_when_it_keeps_the_rules(value: str, namespace
         and re.fullmatch(r"[a-z][a-z0-9_.-]{0,63}", namespace) is not None
     )
     assert (violations(resolve(cookie(value, namespace))) == []) is right
-
-
-def test_batch_of_a_thousand_events_is_judged_in_milliseconds() -> None:
-    events = [behaviour(event_id=str(i)).events[0] for i in range(1_000)]
-    request = profile_pb2.IngestEventsRequest(events=events)
-    best_s = math.inf
-    for _ in range(10):
-        start = time.perf_counter()
-        _VALIDATOR.validate(request)
-        best_s = min(best_s, time.perf_counter() - start)
-    # Generous, because other processes run beside.
-    assert best_s < 0.05
