@@ -147,13 +147,17 @@ class EmbeddedValkey:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline and self.is_running():
             try:
-                # The port may have gone to somebody else, who would answer too.
-                if f"process_id:{self.pid}\r\n".encode() in _command(self.port, "INFO", "server"):
+                if self._is_loaded(_command(self.port, "INFO")):
                     return True
             except OSError:
                 pass
             time.sleep(_POLL_S)
         return False
+
+    def _is_loaded(self, info: bytes) -> bool:
+        # The port may have gone to somebody else, who would answer too; and a server that is still reading its file
+        # back answers INFO, but refuses every other command.
+        return f"process_id:{self.pid}\r\n".encode() in info and b"\nloading:0\r" in info
 
 
 @dataclass(slots=True)
