@@ -413,3 +413,77 @@ class AcceptedEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AcceptedEvent: _TypeAlias = AcceptedEvent  # noqa: Y015
+
+@_typing.final
+class PersonPart(_message.Message):
+    """One person after a change of who is who."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    SIGHTING_IDS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    """The person."""
+    @_builtins.property
+    def sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The sightings that are its own from now on (`ResolveResult.sighting_id`); given only where the change has several
+        parts, because everything goes to the only one otherwise.
+        """
+
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        sighting_ids: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_id", b"person_id", "sighting_ids", b"sighting_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonPart: _TypeAlias = PersonPart  # noqa: Y015
+
+@_typing.final
+class PersonsChanged(_message.Message):
+    """A change of who is who, as it travels on the stream `st:{persons:0}`. One writer: identity.
+
+    What belonged to any of `before_person_ids` belongs to `parts` now. One part: a merge into it. Several: what was
+    recorded under a sighting goes to the part that lists it, anything else stays with the id it has. None: erased.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    BEFORE_PERSON_IDS_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    change_id: _builtins.int
+    """Dense, in the order of commit."""
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def before_person_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The persons concerned as they were; ascending."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersonPart]:
+        """The persons as they are; ascending."""
+
+    def __init__(
+        self,
+        *,
+        change_id: _builtins.int = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+        before_person_ids: _abc.Iterable[_builtins.int] | None = ...,
+        parts: _abc.Iterable[Global___PersonPart] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_person_ids", b"before_person_ids", "change_id", b"change_id", "change_time", b"change_time", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonsChanged: _TypeAlias = PersonsChanged  # noqa: Y015

@@ -45,6 +45,66 @@ EVIDENCE_KIND_PROBABILISTIC: EvidenceKind.ValueType  # 2
 """Inferred, with a confidence below 1."""
 Global___EvidenceKind: _TypeAlias = EvidenceKind  # noqa: Y015
 
+class _PseudonymStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PseudonymStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PseudonymStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PSEUDONYM_STATUS_UNSPECIFIED: _PseudonymStatus.ValueType  # 0
+    """Never answered."""
+    PSEUDONYM_STATUS_ISSUED: _PseudonymStatus.ValueType  # 1
+    """The token stands for the person."""
+    PSEUDONYM_STATUS_OPTED_OUT: _PseudonymStatus.ValueType  # 2
+    """The person opted out, or was erased: there is no token."""
+    PSEUDONYM_STATUS_UNKNOWN: _PseudonymStatus.ValueType  # 3
+    """There is no such person."""
+
+class PseudonymStatus(_PseudonymStatus, metaclass=_PseudonymStatusEnumTypeWrapper):
+    """Why a pseudonym was given or not."""
+
+PSEUDONYM_STATUS_UNSPECIFIED: PseudonymStatus.ValueType  # 0
+"""Never answered."""
+PSEUDONYM_STATUS_ISSUED: PseudonymStatus.ValueType  # 1
+"""The token stands for the person."""
+PSEUDONYM_STATUS_OPTED_OUT: PseudonymStatus.ValueType  # 2
+"""The person opted out, or was erased: there is no token."""
+PSEUDONYM_STATUS_UNKNOWN: PseudonymStatus.ValueType  # 3
+"""There is no such person."""
+Global___PseudonymStatus: _TypeAlias = PseudonymStatus  # noqa: Y015
+
+class _ResolutionStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ResolutionStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResolutionStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESOLUTION_STATUS_UNSPECIFIED: _ResolutionStatus.ValueType  # 0
+    """Never answered."""
+    RESOLUTION_STATUS_RESOLVED: _ResolutionStatus.ValueType  # 1
+    """It stands for the person."""
+    RESOLUTION_STATUS_INVALID: _ResolutionStatus.ValueType  # 2
+    """It is not one of this partner's, or was changed."""
+    RESOLUTION_STATUS_EXPIRED: _ResolutionStatus.ValueType  # 3
+    """Its key is retired or revoked."""
+    RESOLUTION_STATUS_OPTED_OUT: _ResolutionStatus.ValueType  # 4
+    """The person opted out or was erased since."""
+
+class ResolutionStatus(_ResolutionStatus, metaclass=_ResolutionStatusEnumTypeWrapper):
+    """What became of one pseudonym."""
+
+RESOLUTION_STATUS_UNSPECIFIED: ResolutionStatus.ValueType  # 0
+"""Never answered."""
+RESOLUTION_STATUS_RESOLVED: ResolutionStatus.ValueType  # 1
+"""It stands for the person."""
+RESOLUTION_STATUS_INVALID: ResolutionStatus.ValueType  # 2
+"""It is not one of this partner's, or was changed."""
+RESOLUTION_STATUS_EXPIRED: ResolutionStatus.ValueType  # 3
+"""Its key is retired or revoked."""
+RESOLUTION_STATUS_OPTED_OUT: ResolutionStatus.ValueType  # 4
+"""The person opted out or was erased since."""
+Global___ResolutionStatus: _TypeAlias = ResolutionStatus  # noqa: Y015
+
 @_typing.final
 class Evidence(_message.Message):
     """Why two or more identifiers are said to belong together."""
@@ -120,6 +180,7 @@ class ResolveResult(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     CREATED_FIELD_NUMBER: _builtins.int
     AMBIGUOUS_FIELD_NUMBER: _builtins.int
+    SIGHTING_ID_FIELD_NUMBER: _builtins.int
     person_id: _builtins.int
     """Internal callers."""
     person_token: _builtins.str
@@ -130,6 +191,10 @@ class ResolveResult(_message.Message):
     """True where this call created the person."""
     ambiguous: _builtins.bool
     """True where the identifiers point to more than one person; the oldest is answered, and nothing is merged."""
+    sighting_id: _builtins.int
+    """Names the first identifier of the item that led to the person, in place of its hash: whoever stores an event keeps
+    it beside the person, and finds by it whose the event is after a split. 0 where nobody is known; internal callers only.
+    """
     def __init__(
         self,
         *,
@@ -138,10 +203,11 @@ class ResolveResult(_message.Message):
         confidence: _builtins.float = ...,
         created: _builtins.bool = ...,
         ambiguous: _builtins.bool = ...,
+        sighting_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person", "person_id", b"person_id", "person_token", b"person_token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ambiguous", b"ambiguous", "confidence", b"confidence", "created", b"created", "person", b"person", "person_id", b"person_id", "person_token", b"person_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ambiguous", b"ambiguous", "confidence", b"confidence", "created", b"created", "person", b"person", "person_id", b"person_id", "person_token", b"person_token", "sighting_id", b"sighting_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_person: _TypeAlias = _typing.Literal["person_id", "person_token"]  # noqa: Y015
     _WhichOneofArgType_person: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
@@ -289,12 +355,17 @@ class LinkResponse(_message.Message):
     PERSON_TOKEN_FIELD_NUMBER: _builtins.int
     MERGED_PERSON_IDS_FIELD_NUMBER: _builtins.int
     EVIDENCE_ID_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     person_id: _builtins.int
     """Internal callers."""
     person_token: _builtins.str
     """Partners."""
     evidence_id: _builtins.str
     """Names the piece of evidence, for Unlink."""
+    quarantined: _builtins.bool
+    """True where one of the identifiers connects too many others: the evidence is kept, but nothing merges through that
+    identifier until enough of its evidence is gone.
+    """
     @_builtins.property
     def merged_person_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Persons that were merged into it by this call; they stay resolvable as aliases. Internal callers only."""
@@ -306,10 +377,11 @@ class LinkResponse(_message.Message):
         person_token: _builtins.str = ...,
         merged_person_ids: _abc.Iterable[_builtins.int] | None = ...,
         evidence_id: _builtins.str = ...,
+        quarantined: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person", "person_id", b"person_id", "person_token", b"person_token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_id", b"evidence_id", "merged_person_ids", b"merged_person_ids", "person", b"person", "person_id", b"person_id", "person_token", b"person_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_id", b"evidence_id", "merged_person_ids", b"merged_person_ids", "person", b"person", "person_id", b"person_id", "person_token", b"person_token", "quarantined", b"quarantined"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_person: _TypeAlias = _typing.Literal["person_id", "person_token"]  # noqa: Y015
     _WhichOneofArgType_person: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
@@ -352,7 +424,9 @@ class UnlinkResponse(_message.Message):
     PERSON_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def person_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The persons that the graph now holds in place of the one before; internal callers only."""
+        """The persons that the graph now holds in place of the one before, the one that kept its id first; internal callers
+        only.
+        """
 
     def __init__(
         self,
@@ -400,10 +474,16 @@ class HashedIdentifier(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     KEYED_HASH_FIELD_NUMBER: _builtins.int
     FIRST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Its namespace."""
     keyed_hash: _builtins.str
     """Truncated keyed hash, lower-case hex."""
+    quarantined: _builtins.bool
+    """True where it connects too many others, so that nothing merges through it."""
+    scope: _builtins.str
+    """What one value of the namespace stands for: `person`, `device`, `browser` or `household`."""
     @_builtins.property
     def first_seen_time(self) -> _timestamp_pb2.Timestamp:
         """When it was first seen."""
@@ -414,10 +494,12 @@ class HashedIdentifier(_message.Message):
         namespace: _builtins.str = ...,
         keyed_hash: _builtins.str = ...,
         first_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        quarantined: _builtins.bool = ...,
+        scope: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_seen_time", b"first_seen_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_seen_time", b"first_seen_time", "keyed_hash", b"keyed_hash", "namespace", b"namespace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_seen_time", b"first_seen_time", "keyed_hash", b"keyed_hash", "namespace", b"namespace", "quarantined", b"quarantined", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -432,6 +514,7 @@ class Edge(_message.Message):
     EVIDENCE_ID_FIELD_NUMBER: _builtins.int
     KEYED_HASHES_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    LAST_OBSERVE_TIME_FIELD_NUMBER: _builtins.int
     evidence_id: _builtins.str
     """Names the evidence."""
     @_builtins.property
@@ -440,7 +523,11 @@ class Edge(_message.Message):
 
     @_builtins.property
     def evidence(self) -> Global___Evidence:
-        """Why."""
+        """Why. `observe_time` is when it was first observed."""
+
+    @_builtins.property
+    def last_observe_time(self) -> _timestamp_pb2.Timestamp:
+        """When the same was last observed."""
 
     def __init__(
         self,
@@ -448,10 +535,11 @@ class Edge(_message.Message):
         evidence_id: _builtins.str = ...,
         keyed_hashes: _abc.Iterable[_builtins.str] | None = ...,
         evidence: Global___Evidence | None = ...,
+        last_observe_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "last_observe_time", b"last_observe_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "evidence_id", b"evidence_id", "keyed_hashes", b"keyed_hashes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "evidence_id", b"evidence_id", "keyed_hashes", b"keyed_hashes", "last_observe_time", b"last_observe_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -465,25 +553,33 @@ class PersonChange(_message.Message):
 
     CHANGE_TIME_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
-    MERGED_PERSON_ID_FIELD_NUMBER: _builtins.int
+    MERGED_PERSON_IDS_FIELD_NUMBER: _builtins.int
+    SEPARATED_PERSON_IDS_FIELD_NUMBER: _builtins.int
     change: _builtins.str
-    """What happened: `created` or `merged`."""
-    merged_person_id: _builtins.int
-    """The person that this one took in, for a merge; internal callers only."""
+    """What happened: `created`, `merged` (took others in), `split` (gave others up) or `regrouped` (both at once)."""
     @_builtins.property
     def change_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
+
+    @_builtins.property
+    def merged_person_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The persons that were taken in; internal callers only."""
+
+    @_builtins.property
+    def separated_person_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The persons that became separate; internal callers only."""
 
     def __init__(
         self,
         *,
         change_time: _timestamp_pb2.Timestamp | None = ...,
         change: _builtins.str = ...,
-        merged_person_id: _builtins.int = ...,
+        merged_person_ids: _abc.Iterable[_builtins.int] | None = ...,
+        separated_person_ids: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "change_time", b"change_time", "merged_person_id", b"merged_person_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "change_time", b"change_time", "merged_person_ids", b"merged_person_ids", "separated_person_ids", b"separated_person_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -570,24 +666,62 @@ class IssuePseudonymsRequest(_message.Message):
 Global___IssuePseudonymsRequest: _TypeAlias = IssuePseudonymsRequest  # noqa: Y015
 
 @_typing.final
+class Pseudonym(_message.Message):
+    """A partner's pseudonym of one person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_TOKEN_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REFRESH_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    person_token: _builtins.str
+    """Opaque; equal for the same person, partner and key epoch. Empty where none is given."""
+    status: Global___PseudonymStatus.ValueType
+    """Whether one is given."""
+    @_builtins.property
+    def refresh_time(self) -> _timestamp_pb2.Timestamp:
+        """From then on a newer token is to be asked for; the old one keeps resolving until `expire_time`."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """From then on the token does not resolve; absent while its key is the current one."""
+
+    def __init__(
+        self,
+        *,
+        person_token: _builtins.str = ...,
+        status: Global___PseudonymStatus.ValueType = ...,
+        refresh_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "refresh_time", b"refresh_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "person_token", b"person_token", "refresh_time", b"refresh_time", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pseudonym: _TypeAlias = Pseudonym  # noqa: Y015
+
+@_typing.final
 class IssuePseudonymsResponse(_message.Message):
     """Response of IssuePseudonyms."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    PERSON_TOKENS_FIELD_NUMBER: _builtins.int
+    PSEUDONYMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def person_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+    def pseudonyms(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pseudonym]:
         """One an id, in the same order."""
 
     def __init__(
         self,
         *,
-        person_tokens: _abc.Iterable[_builtins.str] | None = ...,
+        pseudonyms: _abc.Iterable[Global___Pseudonym] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_tokens", b"person_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pseudonyms", b"pseudonyms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -622,24 +756,54 @@ class ResolvePseudonymsRequest(_message.Message):
 Global___ResolvePseudonymsRequest: _TypeAlias = ResolvePseudonymsRequest  # noqa: Y015
 
 @_typing.final
+class ResolvedPseudonym(_message.Message):
+    """The person behind one pseudonym."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    NEEDS_REFRESH_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    """The person, aliases followed; 0 where there is none."""
+    status: Global___ResolutionStatus.ValueType
+    """Whether there is one, and why not."""
+    needs_refresh: _builtins.bool
+    """True where a newer key is in use: ask for a new token."""
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        status: Global___ResolutionStatus.ValueType = ...,
+        needs_refresh: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["needs_refresh", b"needs_refresh", "person_id", b"person_id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolvedPseudonym: _TypeAlias = ResolvedPseudonym  # noqa: Y015
+
+@_typing.final
 class ResolvePseudonymsResponse(_message.Message):
     """Response of ResolvePseudonyms."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    PERSON_IDS_FIELD_NUMBER: _builtins.int
+    PERSONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def person_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """One a token, in the same order; 0 where a token does not open."""
+    def persons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolvedPseudonym]:
+        """One a token, in the same order."""
 
     def __init__(
         self,
         *,
-        person_ids: _abc.Iterable[_builtins.int] | None = ...,
+        persons: _abc.Iterable[Global___ResolvedPseudonym] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_ids", b"person_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["persons", b"persons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -652,6 +816,12 @@ class MatchIdentifiersRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    INCLUDE_TOKENS_FIELD_NUMBER: _builtins.int
+    PARTNER_FIELD_NUMBER: _builtins.int
+    include_tokens: _builtins.bool
+    """In the first message: pseudonyms of the matched persons are wanted too. FAILED_PRECONDITION where policy forbids."""
+    partner: _builtins.str
+    """In the first message of an internal caller: the partner whose pseudonyms are wanted. A partner gets its own."""
     @_builtins.property
     def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Identifier]:
         """A part of the list."""
@@ -660,10 +830,12 @@ class MatchIdentifiersRequest(_message.Message):
         self,
         *,
         identifiers: _abc.Iterable[_common_pb2.Identifier] | None = ...,
+        include_tokens: _builtins.bool = ...,
+        partner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifiers", b"identifiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifiers", b"identifiers", "include_tokens", b"include_tokens", "partner", b"partner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -754,3 +926,201 @@ class DeletePersonResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeletePersonResponse: _TypeAlias = DeletePersonResponse  # noqa: Y015
+
+@_typing.final
+class VerifyReceiptRequest(_message.Message):
+    """Request of VerifyReceipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    receipt: _builtins.str
+    """What DeletePerson answered."""
+    def __init__(
+        self,
+        *,
+        receipt: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyReceiptRequest: _TypeAlias = VerifyReceiptRequest  # noqa: Y015
+
+@_typing.final
+class VerifyReceiptResponse(_message.Message):
+    """Response of VerifyReceipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHENTIC_FIELD_NUMBER: _builtins.int
+    STILL_ERASED_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_COUNT_FIELD_NUMBER: _builtins.int
+    authentic: _builtins.bool
+    """True where the receipt was issued here and is unchanged."""
+    still_erased: _builtins.bool
+    """True where none of what it names is known here today."""
+    identifier_count: _builtins.int
+    """How many identifiers were erased."""
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp:
+        """When the person was erased."""
+
+    def __init__(
+        self,
+        *,
+        authentic: _builtins.bool = ...,
+        still_erased: _builtins.bool = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
+        identifier_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authentic", b"authentic", "erase_time", b"erase_time", "identifier_count", b"identifier_count", "still_erased", b"still_erased"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyReceiptResponse: _TypeAlias = VerifyReceiptResponse  # noqa: Y015
+
+@_typing.final
+class ListQuarantinedRequest(_message.Message):
+    """Request of ListQuarantined."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most entries wanted; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuarantinedRequest: _TypeAlias = ListQuarantinedRequest  # noqa: Y015
+
+@_typing.final
+class QuarantinedIdentifier(_message.Message):
+    """An identifier that nothing merges through."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    DEGREE_FIELD_NUMBER: _builtins.int
+    MAX_DEGREE_FIELD_NUMBER: _builtins.int
+    QUARANTINE_TIME_FIELD_NUMBER: _builtins.int
+    degree: _builtins.int
+    """How many other identifiers its evidence names."""
+    max_degree: _builtins.int
+    """How many its namespace allows."""
+    @_builtins.property
+    def identifier(self) -> Global___HashedIdentifier:
+        """The identifier."""
+
+    @_builtins.property
+    def quarantine_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        identifier: Global___HashedIdentifier | None = ...,
+        degree: _builtins.int = ...,
+        max_degree: _builtins.int = ...,
+        quarantine_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier", "quarantine_time", b"quarantine_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degree", b"degree", "identifier", b"identifier", "max_degree", b"max_degree", "quarantine_time", b"quarantine_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantinedIdentifier: _TypeAlias = QuarantinedIdentifier  # noqa: Y015
+
+@_typing.final
+class ListQuarantinedResponse(_message.Message):
+    """Response of ListQuarantined."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuarantinedIdentifier]:
+        """Ordered by keyed hash."""
+
+    def __init__(
+        self,
+        *,
+        identifiers: _abc.Iterable[Global___QuarantinedIdentifier] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifiers", b"identifiers", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuarantinedResponse: _TypeAlias = ListQuarantinedResponse  # noqa: Y015
+
+@_typing.final
+class RevokeNamespaceRequest(_message.Message):
+    """Request of RevokeNamespace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """A declared namespace."""
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeNamespaceRequest: _TypeAlias = RevokeNamespaceRequest  # noqa: Y015
+
+@_typing.final
+class RevokeNamespaceResponse(_message.Message):
+    """Response of RevokeNamespace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOVED_COUNT_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    removed_count: _builtins.int
+    """How many identifiers this call removed."""
+    done: _builtins.bool
+    """True where none is left."""
+    def __init__(
+        self,
+        *,
+        removed_count: _builtins.int = ...,
+        done: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "removed_count", b"removed_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeNamespaceResponse: _TypeAlias = RevokeNamespaceResponse  # noqa: Y015

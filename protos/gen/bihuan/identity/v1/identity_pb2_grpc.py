@@ -80,6 +80,21 @@ class IdentityServiceStub:
                 request_serializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.DeletePersonRequest.SerializeToString,
                 response_deserializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.DeletePersonResponse.FromString,
                 _registered_method=True)
+        self.VerifyReceipt = channel.unary_unary(
+                '/bihuan.identity.v1.IdentityService/VerifyReceipt',
+                request_serializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.VerifyReceiptRequest.SerializeToString,
+                response_deserializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.VerifyReceiptResponse.FromString,
+                _registered_method=True)
+        self.ListQuarantined = channel.unary_unary(
+                '/bihuan.identity.v1.IdentityService/ListQuarantined',
+                request_serializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.ListQuarantinedRequest.SerializeToString,
+                response_deserializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.ListQuarantinedResponse.FromString,
+                _registered_method=True)
+        self.RevokeNamespace = channel.unary_unary(
+                '/bihuan.identity.v1.IdentityService/RevokeNamespace',
+                request_serializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.RevokeNamespaceRequest.SerializeToString,
+                response_deserializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.RevokeNamespaceResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -110,7 +125,7 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Unlink(self, request, context):
-        """Undoes one piece of evidence; persons are what the remaining evidence says. Not built yet.
+        """Undoes one piece of evidence; persons are what the remaining evidence says. NOT_FOUND where there is none such.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,28 +139,50 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def IssuePseudonyms(self, request, context):
-        """Gives a partner its own pseudonyms of persons. Not built yet.
+        """Gives a partner its own pseudonyms of persons.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolvePseudonyms(self, request, context):
-        """Turns a partner's pseudonyms back into persons. Not built yet.
+        """Turns a partner's pseudonyms back into persons; those of another partner do not open.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MatchIdentifiers(self, request_iterator, context):
-        """Counts how many identifiers of a list are known here. Not built yet.
+        """Counts how many identifiers of a list are known here, and gives pseudonyms of their persons where policy allows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeletePerson(self, request, context):
-        """Erases a person and answers with a receipt. Not built yet.
+        """Erases a person and its identifiers and answers with a receipt; links that are replayed later do not bring it back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyReceipt(self, request, context):
+        """Checks a receipt of DeletePerson: that it was issued here, and that what it erased has stayed erased.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuarantined(self, request, context):
+        """Lists identifiers that connect too many others to be of one person; nothing merges through them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeNamespace(self, request, context):
+        """Gives up a namespace: its identifiers and the merges through them are undone, page by page. Repeat while `done` is
+        false. New identifiers of it are refused from the first call on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,6 +235,21 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.DeletePerson,
                     request_deserializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.DeletePersonRequest.FromString,
                     response_serializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.DeletePersonResponse.SerializeToString,
+            ),
+            'VerifyReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyReceipt,
+                    request_deserializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.VerifyReceiptRequest.FromString,
+                    response_serializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.VerifyReceiptResponse.SerializeToString,
+            ),
+            'ListQuarantined': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuarantined,
+                    request_deserializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.ListQuarantinedRequest.FromString,
+                    response_serializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.ListQuarantinedResponse.SerializeToString,
+            ),
+            'RevokeNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeNamespace,
+                    request_deserializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.RevokeNamespaceRequest.FromString,
+                    response_serializer=bihuan_dot_identity_dot_v1_dot_identity__pb2.RevokeNamespaceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -444,6 +496,87 @@ class IdentityService:
             '/bihuan.identity.v1.IdentityService/DeletePerson',
             bihuan_dot_identity_dot_v1_dot_identity__pb2.DeletePersonRequest.SerializeToString,
             bihuan_dot_identity_dot_v1_dot_identity__pb2.DeletePersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.identity.v1.IdentityService/VerifyReceipt',
+            bihuan_dot_identity_dot_v1_dot_identity__pb2.VerifyReceiptRequest.SerializeToString,
+            bihuan_dot_identity_dot_v1_dot_identity__pb2.VerifyReceiptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuarantined(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.identity.v1.IdentityService/ListQuarantined',
+            bihuan_dot_identity_dot_v1_dot_identity__pb2.ListQuarantinedRequest.SerializeToString,
+            bihuan_dot_identity_dot_v1_dot_identity__pb2.ListQuarantinedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.identity.v1.IdentityService/RevokeNamespace',
+            bihuan_dot_identity_dot_v1_dot_identity__pb2.RevokeNamespaceRequest.SerializeToString,
+            bihuan_dot_identity_dot_v1_dot_identity__pb2.RevokeNamespaceResponse.FromString,
             options,
             channel_credentials,
             insecure,

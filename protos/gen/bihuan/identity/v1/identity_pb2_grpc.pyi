@@ -44,17 +44,25 @@ class IdentityServiceStub:
     ALREADY_EXISTS (CONTENT_CONFLICT) where the request id came before with another body.
     """
     Unlink: _grpc.UnaryUnaryMultiCallable[_identity_pb2.UnlinkRequest, _identity_pb2.UnlinkResponse]
-    """Undoes one piece of evidence; persons are what the remaining evidence says. Not built yet."""
+    """Undoes one piece of evidence; persons are what the remaining evidence says. NOT_FOUND where there is none such."""
     GetPerson: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetPersonRequest, _identity_pb2.GetPersonResponse]
     """Shows a person's identifiers (as keyed hashes), edges and history. NOT_FOUND where there is no such person."""
     IssuePseudonyms: _grpc.UnaryUnaryMultiCallable[_identity_pb2.IssuePseudonymsRequest, _identity_pb2.IssuePseudonymsResponse]
-    """Gives a partner its own pseudonyms of persons. Not built yet."""
+    """Gives a partner its own pseudonyms of persons."""
     ResolvePseudonyms: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ResolvePseudonymsRequest, _identity_pb2.ResolvePseudonymsResponse]
-    """Turns a partner's pseudonyms back into persons. Not built yet."""
+    """Turns a partner's pseudonyms back into persons; those of another partner do not open."""
     MatchIdentifiers: _grpc.StreamUnaryMultiCallable[_identity_pb2.MatchIdentifiersRequest, _identity_pb2.MatchIdentifiersResponse]
-    """Counts how many identifiers of a list are known here. Not built yet."""
+    """Counts how many identifiers of a list are known here, and gives pseudonyms of their persons where policy allows."""
     DeletePerson: _grpc.UnaryUnaryMultiCallable[_identity_pb2.DeletePersonRequest, _identity_pb2.DeletePersonResponse]
-    """Erases a person and answers with a receipt. Not built yet."""
+    """Erases a person and its identifiers and answers with a receipt; links that are replayed later do not bring it back."""
+    VerifyReceipt: _grpc.UnaryUnaryMultiCallable[_identity_pb2.VerifyReceiptRequest, _identity_pb2.VerifyReceiptResponse]
+    """Checks a receipt of DeletePerson: that it was issued here, and that what it erased has stayed erased."""
+    ListQuarantined: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListQuarantinedRequest, _identity_pb2.ListQuarantinedResponse]
+    """Lists identifiers that connect too many others to be of one person; nothing merges through them."""
+    RevokeNamespace: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RevokeNamespaceRequest, _identity_pb2.RevokeNamespaceResponse]
+    """Gives up a namespace: its identifiers and the merges through them are undone, page by page. Repeat while `done` is
+    false. New identifiers of it are refused from the first call on.
+    """
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -72,17 +80,25 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     ALREADY_EXISTS (CONTENT_CONFLICT) where the request id came before with another body.
     """
     Unlink: _aio.UnaryUnaryMultiCallable[_identity_pb2.UnlinkRequest, _identity_pb2.UnlinkResponse]  # type: ignore[assignment]
-    """Undoes one piece of evidence; persons are what the remaining evidence says. Not built yet."""
+    """Undoes one piece of evidence; persons are what the remaining evidence says. NOT_FOUND where there is none such."""
     GetPerson: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetPersonRequest, _identity_pb2.GetPersonResponse]  # type: ignore[assignment]
     """Shows a person's identifiers (as keyed hashes), edges and history. NOT_FOUND where there is no such person."""
     IssuePseudonyms: _aio.UnaryUnaryMultiCallable[_identity_pb2.IssuePseudonymsRequest, _identity_pb2.IssuePseudonymsResponse]  # type: ignore[assignment]
-    """Gives a partner its own pseudonyms of persons. Not built yet."""
+    """Gives a partner its own pseudonyms of persons."""
     ResolvePseudonyms: _aio.UnaryUnaryMultiCallable[_identity_pb2.ResolvePseudonymsRequest, _identity_pb2.ResolvePseudonymsResponse]  # type: ignore[assignment]
-    """Turns a partner's pseudonyms back into persons. Not built yet."""
+    """Turns a partner's pseudonyms back into persons; those of another partner do not open."""
     MatchIdentifiers: _aio.StreamUnaryMultiCallable[_identity_pb2.MatchIdentifiersRequest, _identity_pb2.MatchIdentifiersResponse]  # type: ignore[assignment]
-    """Counts how many identifiers of a list are known here. Not built yet."""
+    """Counts how many identifiers of a list are known here, and gives pseudonyms of their persons where policy allows."""
     DeletePerson: _aio.UnaryUnaryMultiCallable[_identity_pb2.DeletePersonRequest, _identity_pb2.DeletePersonResponse]  # type: ignore[assignment]
-    """Erases a person and answers with a receipt. Not built yet."""
+    """Erases a person and its identifiers and answers with a receipt; links that are replayed later do not bring it back."""
+    VerifyReceipt: _aio.UnaryUnaryMultiCallable[_identity_pb2.VerifyReceiptRequest, _identity_pb2.VerifyReceiptResponse]  # type: ignore[assignment]
+    """Checks a receipt of DeletePerson: that it was issued here, and that what it erased has stayed erased."""
+    ListQuarantined: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListQuarantinedRequest, _identity_pb2.ListQuarantinedResponse]  # type: ignore[assignment]
+    """Lists identifiers that connect too many others to be of one person; nothing merges through them."""
+    RevokeNamespace: _aio.UnaryUnaryMultiCallable[_identity_pb2.RevokeNamespaceRequest, _identity_pb2.RevokeNamespaceResponse]  # type: ignore[assignment]
+    """Gives up a namespace: its identifiers and the merges through them are undone, page by page. Repeat while `done` is
+    false. New identifiers of it are refused from the first call on.
+    """
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Resolves identifiers to persons and keeps the evidence for every link."""
@@ -121,7 +137,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.UnlinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.UnlinkResponse, _abc.Awaitable[_identity_pb2.UnlinkResponse]]:
-        """Undoes one piece of evidence; persons are what the remaining evidence says. Not built yet."""
+        """Undoes one piece of evidence; persons are what the remaining evidence says. NOT_FOUND where there is none such."""
 
     @_abc_1.abstractmethod
     def GetPerson(
@@ -137,7 +153,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.IssuePseudonymsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.IssuePseudonymsResponse, _abc.Awaitable[_identity_pb2.IssuePseudonymsResponse]]:
-        """Gives a partner its own pseudonyms of persons. Not built yet."""
+        """Gives a partner its own pseudonyms of persons."""
 
     @_abc_1.abstractmethod
     def ResolvePseudonyms(
@@ -145,7 +161,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.ResolvePseudonymsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.ResolvePseudonymsResponse, _abc.Awaitable[_identity_pb2.ResolvePseudonymsResponse]]:
-        """Turns a partner's pseudonyms back into persons. Not built yet."""
+        """Turns a partner's pseudonyms back into persons; those of another partner do not open."""
 
     @_abc_1.abstractmethod
     def MatchIdentifiers(
@@ -153,7 +169,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_identity_pb2.MatchIdentifiersRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.MatchIdentifiersResponse, _abc.Awaitable[_identity_pb2.MatchIdentifiersResponse]]:
-        """Counts how many identifiers of a list are known here. Not built yet."""
+        """Counts how many identifiers of a list are known here, and gives pseudonyms of their persons where policy allows."""
 
     @_abc_1.abstractmethod
     def DeletePerson(
@@ -161,6 +177,32 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.DeletePersonRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.DeletePersonResponse, _abc.Awaitable[_identity_pb2.DeletePersonResponse]]:
-        """Erases a person and answers with a receipt. Not built yet."""
+        """Erases a person and its identifiers and answers with a receipt; links that are replayed later do not bring it back."""
+
+    @_abc_1.abstractmethod
+    def VerifyReceipt(
+        self,
+        request: _identity_pb2.VerifyReceiptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.VerifyReceiptResponse, _abc.Awaitable[_identity_pb2.VerifyReceiptResponse]]:
+        """Checks a receipt of DeletePerson: that it was issued here, and that what it erased has stayed erased."""
+
+    @_abc_1.abstractmethod
+    def ListQuarantined(
+        self,
+        request: _identity_pb2.ListQuarantinedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.ListQuarantinedResponse, _abc.Awaitable[_identity_pb2.ListQuarantinedResponse]]:
+        """Lists identifiers that connect too many others to be of one person; nothing merges through them."""
+
+    @_abc_1.abstractmethod
+    def RevokeNamespace(
+        self,
+        request: _identity_pb2.RevokeNamespaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.RevokeNamespaceResponse, _abc.Awaitable[_identity_pb2.RevokeNamespaceResponse]]:
+        """Gives up a namespace: its identifiers and the merges through them are undone, page by page. Repeat while `done` is
+        false. New identifiers of it are refused from the first call on.
+        """
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
