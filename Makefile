@@ -15,10 +15,10 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help setup demo up test coverage check proto bench chaos-loop eval-loop clean
+.PHONY: help setup demo up test coverage check proto bench bench-identity chaos-loop chaos-identity eval-loop eval-identity clean
 
 help: ## Explain the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 $(UV):
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none was found" >&2; exit 1; }
@@ -60,11 +60,20 @@ proto: setup ## Generate protos/gen from protos
 bench: setup ## Decisions per second and latency of the local stack, with the mix of loadtests/
 	@$(BIN)/python loadtests/bench_loop.py
 
+bench-identity: setup ## Bytes per identifier, lookups per second, merges and splits, beside the naive way
+	@$(BIN)/python loadtests/bench_identity.py
+
 chaos-loop: setup ## Kill processes in the middle of the loop and compare the totals (50 kills)
 	@$(BIN)/python loadtests/chaos_loop.py --kills 50
 
+chaos-identity: setup ## Kill identity 1,000 times in merges and splits and compare who is who
+	@$(BIN)/python loadtests/chaos_identity.py
+
 eval-loop: setup ## Send 10,000 generated requests to every route; none may answer 5xx
 	@$(BIN)/python loadtests/fuzz_http.py --requests 10000
+
+eval-identity: setup ## Record linkage on synthetic records with known truth (FEBRL), and UID2's vectors
+	@$(BIN)/python loadtests/eval_identity.py
 
 clean: ## Remove the environment, caches and local state
 	rm -rf $(VENV) .bihuan .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build .coverage*

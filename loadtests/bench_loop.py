@@ -8,16 +8,14 @@ which does nothing but answer, can be compared between machines. Run it with `ma
 
 import argparse
 import asyncio
-import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from figures import commit, machine, write
 
 from bihuan_cli.api import GatewayClient
 from bihuan_cli.replay.decisions import decide
@@ -74,8 +72,8 @@ async def run(requests: int, connections: int, state: Path) -> dict[str, object]
         **{f"{name}_p99_ms": round(lap.p99_ms, 2) for name, lap in laps.items()},
         "decisions_to_healthz": round(laps["decisions"].per_s / base, 4),
         "beacons_to_healthz": round(laps["beacons"].per_s / base, 4),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, client on the same machine",
-        "commit": _commit(),
+        "machine": f"{machine()}, client on the same machine",
+        "commit": commit(),
         "duration_s": round(time.monotonic() - started_s, 1),
     }
 
@@ -146,11 +144,6 @@ async def _make_world(world: World) -> None:
         await world.line(campaign, {"placement_ids": ["bench"]}, creative)
 
 
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
-    return found.stdout.strip() or "unknown"
-
-
 def main() -> int:
     """Run, print, write the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
@@ -160,9 +153,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bihuan-bench-") as state:
         figures = asyncio.run(run(options.requests, options.connections, Path(state)))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(figures, indent=2))
-    sys.stdout.write(options.out.read_text() + "\n")
+    write(options.out, figures)
     return 0
 
 

@@ -8,12 +8,9 @@ reconcile. Run it with `make chaos-loop`; it writes `.bihuan/chaos/loop.json` an
 
 import argparse
 import asyncio
-import json
 import os
-import platform
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
+from figures import commit, machine, write
 
 from bihuan_cli.api import GatewayClient
 from bihuan_cli.replay.bounded import bounded
@@ -94,8 +92,8 @@ async def run(kills: int, visits: int, seed: int, state: Path) -> ChaosFigures:
         stormy=stormy,
         totals_differ=sum(calm[key] != stormy[key] for key in calm),
         difference_nanos=books_total(books)["difference_nanos"],
-        machine=f"{platform.machine()}, {os.cpu_count()} cores",
-        commit=_commit(),
+        machine=machine(),
+        commit=commit(),
         duration_s=round(time.monotonic() - started_s, 1),
     )
 
@@ -168,11 +166,6 @@ async def _storm(stack: LocalStack, kills: int, dice: random.Random) -> None:
             running = RunningStack.read(stack.folder.stack)
 
 
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
-    return found.stdout.strip() or "unknown"
-
-
 def main() -> int:
     """Run, print, write the figures; 1 where an invariant broke."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
@@ -183,9 +176,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bihuan-chaos-") as state:
         figures = asyncio.run(run(options.kills, options.visits, options.seed, Path(state)))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(asdict(figures), indent=2))
-    sys.stdout.write(options.out.read_text() + "\n")
+    write(options.out, asdict(figures))
     return int(figures.totals_differ or figures.difference_nanos)
 
 

@@ -8,9 +8,6 @@ are in the contract and not built yet declare 501 and are left out. `make eval-l
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -20,6 +17,7 @@ from pathlib import Path
 
 import hypothesis
 import schemathesis
+from figures import machine, write
 
 from bihuan_cli.stack.local import local_stack
 
@@ -66,7 +64,7 @@ def _fuzz(url: str, key: str, requests: int, seed: int) -> FuzzFigures:
         by_status={str(status): count for status, count in sorted(statuses.items())},
         server_errors=broken,
         failures=failures[:20],
-        machine=f"{platform.machine()}, {os.cpu_count()} cores",
+        machine=machine(),
         duration_s=round(time.monotonic() - started_s, 1),
     )
 
@@ -114,9 +112,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bihuan-fuzz-") as state:
         figures = asyncio.run(run(options.requests, options.seed, Path(state)))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(asdict(figures), indent=2))
-    sys.stdout.write(options.out.read_text() + "\n")
+    write(options.out, asdict(figures))
     return int(figures.server_errors > 0 or bool(figures.failures))
 
 

@@ -15,8 +15,9 @@ from bihuan_attribution.budget_store import RedisBudgets
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
 from bihuan_attribution.event_sinks import STREAM, LakeSink, StreamSink
 from bihuan_attribution.ledger_store import SqlLedger
-from bihuan_attribution.metrics import CONSUMER_LAG
+from bihuan_attribution.metrics import CONSUMER_LAG, PERSONS_LAG
 from bihuan_attribution.order_file_store import SqlOrderFiles
+from bihuan_attribution.person_store import SqlPersons
 from bihuan_attribution.reconcile_store import SqlAuditor
 from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.rpc import AttributionServicer, Ports
@@ -30,6 +31,7 @@ from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_attribution.use_cases.settle_budgets import BATCH, BUDGETS, BudgetSettler
 from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.lake import LakeWriter
+from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.rpc.server import ServiceApp
 from bihuan_shared.sql import Database
@@ -59,6 +61,7 @@ class _Parts:
     recorder: Recorder
     reserver: Reserver
     settler: BudgetSettler
+    persons: SqlPersons
     committed: Bell
 
 
@@ -102,6 +105,7 @@ async def _open(settings: AttributionSettings) -> _Parts:
     await terms.refresh()
     committed = Bell()
     reserver = Reserver(budgets, truth, terms, clock)
+    persons = SqlPersons(database)
     return _Parts(
         clock=clock,
         database=database,
@@ -112,7 +116,8 @@ async def _open(settings: AttributionSettings) -> _Parts:
         terms=terms,
         recorder=Recorder(log, keys, clock, committed.ring),
         reserver=reserver,
-        settler=BudgetSettler(log, budgets, truth, terms, reserver),
+        settler=BudgetSettler(log, budgets, truth, terms, reserver, persons),
+        persons=persons,
         committed=committed,
     )
 
@@ -138,6 +143,14 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
     fan_out = FanOut(parts.log, StreamSink(stream))
     lake = LakeFeed(parts.log, LakeSink(LakeWriter(settings.lake_url)))
     committed, billed = parts.committed, Bell()
+    persons = PersonFollower(
+        parts.redis,
+        group="attribution",
+        consumer=settings.consumer,
+        position=parts.persons.position,
+        follow=parts.persons.follow,
+        measure=PERSONS_LAG.set,
+    )
     bill = partial(SqlBilling(parts.database).bill, settings.billing_batch)
     billing_pace = Pace(settings.billing_batch, _BILLING_PAUSE_S)
     return [
@@ -145,6 +158,7 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
         ("budgets", partial(follow, parts.settler.step, billed.listener(), Pace(BATCH, _PASS_ON_PAUSE_S))),
         ("fanout", partial(follow, fan_out.step, committed.listener(), Pace(FAN_OUT_BATCH, _PASS_ON_PAUSE_S))),
         ("lake", partial(follow, lake.step, committed.listener(), _LAKE_PACE)),
+        ("persons", persons.run),
         ("terms", partial(follow, partial(_refresh, parts.terms), asyncio.Event())),
         ("lag", partial(follow, partial(_measure, parts.log), asyncio.Event())),
     ]

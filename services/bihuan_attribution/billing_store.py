@@ -27,6 +27,7 @@ from bihuan_attribution.event_log_store import (
 )
 from bihuan_attribution.ledger_store import read_purses, write_entries
 from bihuan_attribution.order_store import read_orders, write_orders
+from bihuan_attribution.person_store import as_now
 from bihuan_attribution.terms_store import read_terms
 from bihuan_shared.sql import Database, insert_ignore
 
@@ -49,11 +50,13 @@ def touch_from(row: "sa.Row[tuple[object, ...]]") -> Touch:
 def read_touches(
     connection: sa.Connection, orders: Iterable[OrderState], event_types: Sequence[EventType]
 ) -> list[Touch]:
-    """Touches that name the click or the person of one of the orders."""
+    """Touches that name the click or the person of one of the orders, and the clicks that the orders met."""
     held = list(orders)
     table = schema.touches
     of_type = table.c.event_type.in_([int(one) for one in event_types])
-    click_ids = {one.click_id for one in held if one.click_id}
+    click_ids = {one.click_id for one in held} | {one.last_click_id for one in held}
+    click_ids |= {one.last_cps_click_id for one in held} | {one.commission.token_id for one in held}
+    click_ids.discard("")
     conditions: list[sa.ColumnElement[bool]] = [table.c.token_id.in_(chunk) for chunk in chunks(click_ids)]
     persons = {one.person_id for one in held if one.person_id}
     conditions += [table.c.person_id.in_(chunk) & (table.c.person_id > 0) for chunk in chunks(persons)]
@@ -85,7 +88,7 @@ class SqlBilling:
 
     def _bill(self, connection: sa.Connection, limit: int) -> int:
         lock_head(connection, BILLING_HEAD)
-        events = read_log(connection, consumer_position(connection, BILLING), limit)
+        events = as_now(connection, read_log(connection, consumer_position(connection, BILLING), limit))
         if not events:
             return 0
         billing = Billing(_read_books(connection, events))
@@ -192,7 +195,7 @@ def _read_parked(connection: sa.Connection, keys: set[OrderKey]) -> dict[OrderKe
         query = sa.select(table.c.position).where(table.c.order_id.in_(chunk))
         positions += connection.execute(query).scalars()
     parked: dict[OrderKey, list[LoggedEvent]] = {}
-    for event in read_positions(connection, positions):
+    for event in as_now(connection, read_positions(connection, positions)):
         if event.order is not None:
             parked.setdefault((event.order.advertiser_id, event.order.order_id), []).append(event)
     return parked
@@ -204,7 +207,7 @@ def _read_pending(connection: sa.Connection, tokens: set[str]) -> dict[str, list
     for chunk in chunks(tokens):
         positions += connection.execute(sa.select(table.c.position).where(table.c.token_id.in_(chunk))).scalars()
     pending: dict[str, list[LoggedEvent]] = {}
-    for event in read_positions(connection, positions):
+    for event in as_now(connection, read_positions(connection, positions)):
         if event.ad is not None:
             pending.setdefault(event.ad.token_id, []).append(event)
     return pending

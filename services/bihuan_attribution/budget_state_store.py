@@ -1,7 +1,7 @@
 """Budgets, balances and counted impressions as SQL knows them: what the state in Redis is rebuilt from."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from bihuan_attribution import schema
 from bihuan_attribution.billing_store import BILLING
 from bihuan_attribution.domain.caps import bucket_of, entity_of
 from bihuan_attribution.domain.event import EventType
-from bihuan_attribution.domain.reserve import BudgetState, Counted, Spent
+from bihuan_attribution.domain.reserve import BudgetState, Counted, Recount, Reset, Spent
 from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow
 from bihuan_attribution.event_log_store import chunks, consumer_position
 from bihuan_attribution.ledger_store import read_purses
@@ -35,6 +35,34 @@ class SqlBudgetState:
         """Everything of an advertiser: all budgets, and the impressions that its caps count at `now_us`."""
         held = list(terms)
         return await self.database.read(lambda c: _whole(c, advertiser_id, held, now_us))
+
+    async def recounts(self, limit: int) -> list[Recount]:
+        """Persons who are to be counted anew."""
+        table = schema.recounts
+        query = sa.select(table).order_by(table.c.advertiser_id, table.c.person_id).limit(limit)
+        rows = await self.database.read(lambda c: c.execute(query).all())
+        return [Recount(row.advertiser_id, row.person_id, bool(row.lost)) for row in rows]
+
+    async def recounted(self, recounts: Sequence[Recount]) -> None:
+        """Note that persons were counted anew, unless more was lost meanwhile."""
+        table = schema.recounts
+        keys = (table.c.advertiser_id == sa.bindparam("a")) & (table.c.person_id == sa.bindparam("p"))
+        statement = table.delete().where(keys, table.c.lost == sa.bindparam("l"))
+        rows = [{"a": one.advertiser_id, "p": one.person_id, "l": int(one.lost)} for one in recounts]
+        await self.database.write(lambda c: c.execute(statement, rows))
+
+    async def counted(
+        self, terms: Iterable[CampaignTerms], person_ids: Collection[int], now_us: int
+    ) -> tuple[list[Reset], list[Counted]]:
+        """The spans that the caps of an advertiser have at `now_us`, and what they count of some persons."""
+        held = list(terms)
+        counted = await self.database.read(lambda c: _counted(c, held, now_us, person_ids))
+        spans = {
+            (bucket_of(cap.window, now_us, one.time_zone), _GARBAGE_S.get(cap.window, 0))
+            for one in held
+            for cap in one.caps
+        }
+        return [Reset(person_id, *span) for person_id in person_ids for span in sorted(spans)], counted
 
 
 def _whole(connection: sa.Connection, advertiser_id: str, terms: list[CampaignTerms], now_us: int) -> BudgetState:
@@ -63,7 +91,9 @@ def _spent(connection: sa.Connection, advertiser_id: str, campaigns: list[str], 
     return BudgetState(advertiser_id, position, version, tuple(spent))
 
 
-def _counted(connection: sa.Connection, terms: list[CampaignTerms], now_us: int) -> list[Counted]:
+def _counted(
+    connection: sa.Connection, terms: list[CampaignTerms], now_us: int, person_ids: Collection[int] | None = None
+) -> list[Counted]:
     caps = {(one.campaign_id, cap.level, cap.window) for one in terms for cap in one.caps}
     if not caps:
         return []
@@ -76,7 +106,7 @@ def _counted(connection: sa.Connection, terms: list[CampaignTerms], now_us: int)
         if not any(window in windows for _, _, window in caps):
             continue
         for person_id, campaign_id, ad_group_id, creative_id, at_us, count in _shown(
-            connection, list(zones), now_us - _RECENT_US if is_recent else None
+            connection, list(zones), now_us - _RECENT_US if is_recent else None, person_ids
         ):
             for level, window in wanted[campaign_id]:
                 bucket = bucket_of(window, at_us or now_us, zones[campaign_id])
@@ -87,12 +117,14 @@ def _counted(connection: sa.Connection, terms: list[CampaignTerms], now_us: int)
 
 
 def _shown(
-    connection: sa.Connection, campaigns: list[str], since_us: int | None
+    connection: sa.Connection, campaigns: list[str], since_us: int | None, person_ids: Collection[int] | None
 ) -> "Iterable[tuple[int, str, str, str, int, int]]":
     """(person, campaign, ad group, creative, instant, count): grouped over all time, or one by one since an instant."""
     table = schema.touches
     keys = [table.c.person_id, table.c.campaign_id, table.c.ad_group_id, table.c.creative_id]
     where = (table.c.event_type == int(EventType.IMPRESSION)) & (table.c.person_id > 0)
+    if person_ids is not None:
+        where &= table.c.person_id.in_(person_ids)
     for chunk in chunks(campaigns):
         of_campaigns = where & table.c.campaign_id.in_(chunk)
         if since_us is None:

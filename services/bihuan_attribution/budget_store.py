@@ -8,13 +8,14 @@ that a reservation may be found with.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final, cast
 
 from redis.exceptions import NoScriptError
 
-from bihuan_attribution.domain.reserve import BudgetState, Call, Held, Reply, ReserveOutcome, Settled
+from bihuan_attribution.domain.reserve import BudgetState, Call, Counted, Held, Reply, ReserveOutcome, Reset, Settled
 from bihuan_attribution.event_log_store import chunks
 from bihuan_shared.redis import RedisClient, is_alive, store_errors
 
@@ -30,7 +31,7 @@ class RedisBudgets:
     def __init__(self, client: RedisClient) -> None:
         self._client = client
         shared = _script(_SHARED)
-        self._scripts = {name: shared + _script(name) for name in ("reserve", "settle", "release", "load")}
+        self._scripts = {name: shared + _script(name) for name in ("reserve", "settle", "release", "load", "recount")}
         self._digests: dict[str, str] = {}
 
     async def reserve(self, calls: Sequence[Call]) -> list[Reply | None]:
@@ -96,6 +97,20 @@ class RedisBudgets:
         calls.append((epoch, [prefix, state.position, 0]))
         await self._run("load", calls)
         await self.settle(state, ())
+
+    async def recount(self, advertiser_id: str, resets: Sequence[Reset], counted: Sequence[Counted]) -> None:
+        """Bring the counters of some persons to what is counted for them; those of `resets` may fall too."""
+        prefix, epoch = _prefix(advertiser_id), _epoch(advertiser_id)
+        by_person: dict[int, tuple[list[str | int], list[str | int]]] = defaultdict(lambda: ([], []))
+        for reset in resets:
+            by_person[reset.person_id][0].extend((reset.person_id, reset.bucket, reset.garbage_s))
+        for one in counted:
+            row = (one.person_id, one.bucket, one.entity, one.count, one.garbage_s)
+            by_person[one.person_id][1].extend(row)
+        calls: list[_Call] = []
+        for down, up in by_person.values():
+            calls.append((epoch, [prefix, len(down) // 3, *down, len(up) // 5, *up]))
+        await self._run("recount", calls)
 
     async def forget(self, advertiser_id: str) -> None:
         """Declare an advertiser's state incomplete, so that its next use loads it again."""

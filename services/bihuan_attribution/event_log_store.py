@@ -34,7 +34,7 @@ _CHUNK = 500
 T = TypeVar("T")
 _TYPES = {int(one): one for one in EventType}
 _LogRow: TypeAlias = tuple[int, int, str, bytes, bytes, int, int, int, *tuple[Any, ...]]
-assert [column.name for column in schema.events.columns][8:-1] == list(AD_NAMES)
+assert [column.name for column in schema.events.columns][8:-2] == list(AD_NAMES)
 _READ = sa.select(schema.events).order_by(schema.events.c.position)
 
 
@@ -72,7 +72,7 @@ def ad_facts_of(row: sa.Row[tuple[object, ...]]) -> AdFacts:
 def logged_event(row: sa.Row[tuple[object, ...]]) -> LoggedEvent:
     """An event from a row of the log, all columns in their order."""
     # Reading by name takes longer than all the rest: four consumers read every event.
-    position, number, event_id, _, body, receive_us, event_us, person_id, *ad, _ = cast("_LogRow", row)
+    position, number, event_id, _, body, receive_us, event_us, person_id, *ad, _, sighting = cast("_LogRow", row)
     event_type = _TYPES[number]
     is_order = event_type in ORDER_EVENTS
     return LoggedEvent(
@@ -85,7 +85,18 @@ def logged_event(row: sa.Row[tuple[object, ...]]) -> LoggedEvent:
         ad=None if is_order else AdFacts(*ad),
         order=order_report(event_pb2.Event.FromString(body)) if is_order else None,
         body=body,
+        sighting_id=unsigned(sighting),
     )
+
+
+def signed(sighting_id: int) -> int:
+    """A handle of 64 bits as SQL keeps it."""
+    return sighting_id - 2**64 if sighting_id >= 2**63 else sighting_id
+
+
+def unsigned(sighting_id: int) -> int:
+    """A handle of 64 bits as SQL kept it."""
+    return sighting_id % 2**64
 
 
 class SqlEventLog:
@@ -214,6 +225,7 @@ def _row(event: PreparedEvent, position: int) -> dict[str, object]:
         "event_time_us": event.event_time_us,
         "person_id": event.person_id,
         "order_id": event.order.order_id if event.order is not None else "",
+        "sighting_id": signed(event.sighting_id),
     }
 
 

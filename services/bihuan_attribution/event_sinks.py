@@ -21,6 +21,7 @@ _SCHEMA = pa.schema(
     + [("advertiser_id", pa.string()), ("person_id", pa.int64())]
     + [("event_time_us", pa.int64()), ("receive_time_us", pa.int64())]
     + [("order_id", pa.string()), ("click_id", pa.string()), ("paid_micros", pa.int64())]
+    + [("sighting_id", pa.uint64())]
 )
 
 
@@ -32,6 +33,7 @@ def accepted_event(event: LoggedEvent) -> common_pb2.AcceptedEvent:
         event_type=int(event.event_type),  # type: ignore[arg-type]  # the numbers are those of the wire
         event_id=event.event_id,
         person_id=event.person_id,
+        sighting_id=event.sighting_id,
         event_time=to_timestamp(event.event_time_us),
         campaign_id=event.ad.campaign_id if event.ad is not None else "",
         tags=sent.tags,
@@ -94,5 +96,6 @@ def _lake_row(event: LoggedEvent) -> dict[str, object]:
         "receive_time_us": event.receive_time_us,
         "order_id": order.order_id if order else "",
         "click_id": ad.token_id if ad and event.event_type.word == "click" else order.click_id if order else "",
+        "sighting_id": event.sighting_id,
         "paid_micros": sum(line.paid_micros for line in order.lines) if order else 0,
     }

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from bihuan.attribution.v1 import event_pb2
 from bihuan_attribution import schema
+from bihuan_attribution.person_history import PersonHistory, read_history
 from bihuan_attribution.use_cases.ports import CurrencyFold, Reconciliation
 from bihuan_shared.sql import Database
 
@@ -52,11 +53,11 @@ FROM entries n JOIN postings p ON p.entry_id = n.entry_id
 GROUP BY n.currency
 """
 _CPS_CLICKS = """
-SELECT e.event_id, e.person_id, e.advertiser_id, e.campaign_id, e.event_time_us
-FROM events e
-WHERE e.event_type = 3 AND e.pricing_model = 'cps' AND e.position <= :upto AND EXISTS (
-    SELECT 1 FROM events i WHERE i.event_type = 1 AND i.event_id = e.event_id AND i.position <= :upto
-      AND i.receive_time_us - e.receive_time_us <= :week)
+SELECT e.event_id, e.person_id, e.sighting_id, e.advertiser_id, e.campaign_id, e.event_time_us,
+       CASE WHEN i.position > e.position THEN i.position ELSE e.position END AS counted
+FROM events e JOIN events i ON i.event_type = 1 AND i.event_id = e.event_id AND i.position <= :upto
+     AND i.receive_time_us - e.receive_time_us <= :week
+WHERE e.event_type = 3 AND e.pricing_model = 'cps' AND e.position <= :upto
 """
 _PENDING = """
 SELECT CASE WHEN p.receive_time_us + :week < (SELECT COALESCE(MAX(receive_time_us), 0) FROM events)
@@ -73,7 +74,7 @@ class _OrderFold:
     advertiser_id: str
     currency: str
     order_time_us: int
-    person_id: int
+    told: tuple[int, int]
     click_id: str
     paid_micros: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     back_micros: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -88,6 +89,8 @@ class _Click:
     advertiser_id: str
     campaign_id: str
     at_us: int
+    counted: int
+    told: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +168,16 @@ def _unbilled(connection: sa.Connection, upto: int, unmatched: int) -> dict[str,
 def _fold_commissions(connection: sa.Connection, upto: int, folded: dict[str, int]) -> int:
     """Add the commissions of orders to `folded`; the answer is how many paid orders had no click to pay for."""
     orders = _orders(connection, upto)
-    by_click, by_person = _clicks(connection, upto)
+    history = read_history(connection)
+    by_click, by_person = _clicks(connection, upto, history)
     terms = _terms(connection)
     unmatched = 0
     for order in orders.values():
         if not order.statuses & _PAID:
             continue
-        clicks = (*by_click.get(order.click_id, ()), *by_person.get(order.person_id, ()))
+        circle = by_person.get(history.circle(order.told[0]), ()) if order.told[0] else ()
+        met = [one for one in circle if history.same(one.told, order.told, max(one.counted, order.position))]
+        clicks = (*by_click.get(order.click_id, ()), *met)
         paying = _paying(order, clicks, terms)
         if paying is None:
             unmatched += 1
@@ -206,7 +212,12 @@ def _orders(connection: sa.Connection, upto: int) -> dict[tuple[str, str], _Orde
             continue
         message = event_pb2.Event.FromString(row.body).order
         fold = _OrderFold(
-            row.position, row.advertiser_id, message.currency, row.event_time_us, row.person_id, message.click_id
+            row.position,
+            row.advertiser_id,
+            message.currency,
+            row.event_time_us,
+            (row.person_id, row.sighting_id),
+            message.click_id,
         )
         for item in message.items:
             fold.paid_micros[item.item_id] += item.paid_micros
@@ -224,14 +235,17 @@ def _orders(connection: sa.Connection, upto: int) -> dict[tuple[str, str], _Orde
     return orders
 
 
-def _clicks(connection: sa.Connection, upto: int) -> tuple[dict[str, list[_Click]], dict[int, list[_Click]]]:
+def _clicks(
+    connection: sa.Connection, upto: int, history: PersonHistory
+) -> tuple[dict[str, list[_Click]], dict[int, list[_Click]]]:
     by_click: dict[str, list[_Click]] = defaultdict(list)
     by_person: dict[int, list[_Click]] = defaultdict(list)
     for row in connection.execute(sa.text(_CPS_CLICKS), {"upto": upto, "week": _WEEK_US}):
-        click = _Click(row.event_id, row.advertiser_id, row.campaign_id, row.event_time_us)
+        told = (row.person_id, row.sighting_id)
+        click = _Click(row.event_id, row.advertiser_id, row.campaign_id, row.event_time_us, row.counted, told)
         by_click[click.event_id].append(click)
         if row.person_id:
-            by_person[row.person_id].append(click)
+            by_person[history.circle(row.person_id)].append(click)
     return by_click, by_person
 
 

@@ -55,7 +55,9 @@ events = sa.Table(
     _int("person_id"),
     *_ad_columns(),
     _text("order_id"),
+    _int("sighting_id"),
     sa.UniqueConstraint("event_id", "event_type", name="uq_events_identity"),
+    comment="Persons as they were told. A sighting is the signed form of its 64 bits.",
 )
 conflicts = sa.Table(
     "conflicts",
@@ -131,6 +133,8 @@ orders = sa.Table(
     sa.Column("channel", sa.SmallInteger, nullable=False),
     _int("person_id"),
     _text("click_id"),
+    _text("last_click_id"),
+    _text("last_cps_click_id"),
     _int("position"),
     sa.Column("paid", sa.Boolean, nullable=False),
     sa.Column("completed", sa.Boolean, nullable=False),
@@ -225,6 +229,36 @@ figures = sa.Table(
     sa.Column("hour_us", _B, primary_key=True, autoincrement=False),
     *(_int(name) for name in ("impressions", "viewables", "clicks", "landings", "orders")),
     *(_int(name) for name in ("order_value_micros", "spend_nanos", "overrun_nanos")),
+)
+followed_changes = sa.Table(
+    "followed_changes",
+    metadata,
+    sa.Column("change_id", BigId, primary_key=True, autoincrement=False),
+    _int("position"),
+    _text("content"),
+    comment="Every change of who is who that was followed, and the position of billing at which it was.",
+)
+person_aliases = sa.Table(
+    "person_aliases",
+    metadata,
+    sa.Column("person_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("survivor_id", _B, nullable=False),
+    comment="Persons that live on under another id; the survivor is 0 where the person was erased.",
+)
+moved_sightings = sa.Table(
+    "moved_sightings",
+    metadata,
+    sa.Column("sighting_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("person_id", _B, nullable=False),
+    comment="Whose a sighting was after the last split that named it.",
+)
+recounts = sa.Table(
+    "recounts",
+    metadata,
+    sa.Column("advertiser_id", _T, primary_key=True),
+    sa.Column("person_id", BigId, primary_key=True, autoincrement=False),
+    _int("lost"),
+    comment="Whose impressions are to be counted anew in the cache; `lost` is 1 where some went to another person.",
 )
 consumers = sa.Table(
     "consumers",

@@ -32,10 +32,11 @@ def incoming_event(message: event_pb2.Event) -> IncomingEvent:
     client_us = to_us(message.client_time) if message.HasField("client_time") else None
     has_order = message.HasField("order")
     kept, content = message, b""
-    if has_order or message.HasField("person"):
+    if has_order or message.sighting_id or message.HasField("person"):
         kept = event_pb2.Event()
         kept.CopyFrom(message)
         kept.ClearField("person")
+        kept.ClearField("sighting_id")
     body = kept.SerializeToString(deterministic=True)
     if has_order:
         kept.ClearField("receive_time")
@@ -52,6 +53,7 @@ def incoming_event(message: event_pb2.Event) -> IncomingEvent:
         order=order_report(message) if has_order else None,
         content=content,
         body=body,
+        sighting_id=message.sighting_id,
     )
 
 

@@ -1,27 +1,23 @@
 """The command line, put together from its groups."""
 
-import asyncio
 import json
 import os
-from collections.abc import Coroutine
-from pathlib import Path
-from typing import Annotated, Literal, NoReturn, TypeVar
+from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from bihuan_cli import models
 from bihuan_cli.commands import data as data_commands
 from bihuan_cli.commands import demo as demo_commands
 from bihuan_cli.commands import insight, up
+from bihuan_cli.commands.identity import identity
+from bihuan_cli.commands.terminal import STATE, AsJson, State, console, fail, run
 from bihuan_cli.datasets.catalog import DATA_SETS
 from bihuan_cli.datasets.fetch import fetch, fetch_progress
 from bihuan_cli.stack.layout import StateFolder
 from bihuan_cli.stack.secrets import StackSecrets, load_or_create, sha256_hex
 from bihuan_scoring.app import train_model
 from bihuan_shared.errors import BihuanError
-
-_T = TypeVar("_T")
 
 app = typer.Typer(help="Bihuan: the closed loop, from the first impression to the refund.", no_args_is_help=True)
 data = typer.Typer(help="Public data sets.", no_args_is_help=True)
@@ -30,33 +26,11 @@ ledger = typer.Typer(help="The books.", no_args_is_help=True)
 app.add_typer(data, name="data")
 app.add_typer(model, name="model")
 app.add_typer(ledger, name="ledger")
+app.add_typer(identity, name="identity")
 
-State = Annotated[Path, typer.Option(help="Folder that everything is kept in.", envvar="BIHUAN_STATE_DIR")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-SetName = Annotated[Literal["journey", "bandit", "all"], typer.Argument(help="Which set.")]
-STATE = Path(".bihuan")
-console = Console()
-
-
-def run(work: Coroutine[object, object, _T]) -> _T:
-    """Run to the end; an error of the platform is printed and ends with 1, without a trace."""
-    try:
-        return asyncio.run(work)
-    except BaseExceptionGroup as group:
-        known = group.subgroup(BihuanError)
-        if known is None:
-            raise
-        error: BaseException = known
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        _fail(error)
-    except (BihuanError, TimeoutError) as error:
-        _fail(error)
-
-
-def _fail(error: BaseException) -> NoReturn:
-    console.print(f"[red]error:[/] {error}", highlight=False)
-    raise typer.Exit(1)
+SetName = Annotated[Literal["journey", "bandit", "febrl", "all"], typer.Argument(help="Which set.")]
+LoadedSet = Annotated[Literal["journey", "bandit", "all"], typer.Argument(help="Which set.")]
+LOADERS = {"journey": data_commands.load_journey, "bandit": data_commands.load_bandit}
 
 
 @app.command("up")
@@ -86,21 +60,22 @@ def data_fetch(name: SetName = "all", state: State = STATE) -> None:
     """Download data sets and check them."""
     try:
         with fetch_progress() as progress:
-            folders = [fetch(DATA_SETS[item], state / "data", progress) for item in _chosen(name)]
+            folders = [
+                fetch(DATA_SETS[item], state / "data", progress) for item in (DATA_SETS if name == "all" else [name])
+            ]
     except BihuanError as error:
-        _fail(error)
+        fail(error)
     for folder in folders:
         console.print(folder)
 
 
 @data.command("load")
-def data_load(name: SetName = "all", state: State = STATE) -> None:
+def data_load(name: LoadedSet = "all", state: State = STATE) -> None:
     """Load data sets into the stack that runs; an interrupted load goes on where it was."""
-    loaders = {"journey": data_commands.load_journey, "bandit": data_commands.load_bandit}
-    for item in _chosen(name):
+    for item in LOADERS if name == "all" else [name]:
         with fetch_progress() as progress:
             folder = fetch(DATA_SETS[item], state / "data", progress)
-        run(loaders[item](state, folder))
+        run(LOADERS[item](state, folder))
 
 
 @model.command("train")
@@ -119,7 +94,7 @@ def model_train(
             seed=seed,
         )
     except BihuanError as error:
-        _fail(error)
+        fail(error)
     console.print(f"{trained.version}: " + ", ".join(f"{k} {v:.4g}" for k, v in sorted(trained.metrics.items())))
 
 
@@ -171,12 +146,12 @@ def _environment(made: StackSecrets) -> dict[str, str]:
     return {
         "BIHUAN_GATEWAY_ADMIN_KEY_SHA256": sha256_hex(made.admin_key),
         "BIHUAN_TOKEN_KEYS": made.token_keys,
-        "BIHUAN_IDENTITY_PEPPER": made.identity_pepper,
+        "BIHUAN_IDENTITY_PEPPERS": made.identity_peppers,
+        "BIHUAN_IDENTITY_PSEUDONYM_KEYS": made.pseudonym_keys,
+        "BIHUAN_IDENTITY_RECEIPT_KEYS": made.receipt_keys,
         "BIHUAN_GATEWAY_CALLER_SECRET": made.gateway_secret,
         "BIHUAN_SCORING_CALLER_SECRET": made.scoring_secret,
+        "BIHUAN_PROFILE_CALLER_SECRET": made.profile_secret,
+        "BIHUAN_ATTRIBUTION_CALLER_SECRET": made.attribution_secret,
         "BIHUAN_CALLERS": json.dumps(json.loads(made.callers_json()), separators=(",", ":")),
     }
-
-
-def _chosen(name: str) -> list[str]:
-    return list(DATA_SETS) if name == "all" else [name]

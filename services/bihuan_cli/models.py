@@ -2,32 +2,18 @@
 
 from pathlib import Path
 
-import grpc.aio
 from rich.console import Console
 from rich.table import Table
 
 from bihuan.scoring.v1 import scoring_pb2, scoring_pb2_grpc
-from bihuan_cli.stack.layout import RunningStack, StateFolder
-from bihuan_cli.stack.secrets import load_or_create
-from bihuan_shared.errors import FailedPrecondition
-from bihuan_shared.rpc.client import open_channel
+from bihuan_cli.stack.channel import service_channel
 
 RPC_TIMEOUT_S = 30.0
 
 
-def scoring_channel(state: Path) -> grpc.aio.Channel:
-    """A channel to the scoring service of the stack that runs on a state folder."""
-    folder = StateFolder(state.resolve())
-    running = RunningStack.read(folder.stack)
-    if running is None:
-        raise FailedPrecondition(f"no stack runs on {state}; start one with `bihuan up`")
-    secret = load_or_create(folder.secrets).cli_secret
-    return open_channel(running.targets["scoring"], secret=secret, service="scoring")
-
-
 async def publish_model(state: Path, version: str) -> str:
     """Make a version serve; answers the version that serves now."""
-    async with scoring_channel(state) as channel:
+    async with service_channel(state, "scoring") as channel:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)
         request = scoring_pb2.PublishModelRequest(model_version=version)
         answer = await stub.PublishModel(request, timeout=RPC_TIMEOUT_S)
@@ -36,7 +22,7 @@ async def publish_model(state: Path, version: str) -> str:
 
 async def roll_back_model(state: Path, from_version: str) -> str:
     """Go back to the version that served before `from_version`; answers the version that serves now."""
-    async with scoring_channel(state) as channel:
+    async with service_channel(state, "scoring") as channel:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)
         request = scoring_pb2.RollBackModelRequest(from_model_version=from_version)
         answer = await stub.RollBackModel(request, timeout=RPC_TIMEOUT_S)
@@ -45,7 +31,7 @@ async def roll_back_model(state: Path, from_version: str) -> str:
 
 async def list_models(state: Path, console: Console) -> None:
     """Print the registry, newest first."""
-    async with scoring_channel(state) as channel:
+    async with service_channel(state, "scoring") as channel:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)
         answer = await stub.ListModels(scoring_pb2.ListModelsRequest(), timeout=RPC_TIMEOUT_S)
     table = Table("version", "serving", "metrics", title="Models")

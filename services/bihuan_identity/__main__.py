@@ -9,7 +9,7 @@ from bihuan_shared.rpc.server import run
 
 def main() -> None:
     """Serve until SIGTERM."""
-    settings = Settings()  # type: ignore[call-arg]  # the pepper comes from the environment
+    settings = Settings()  # type: ignore[call-arg]  # the peppers come from the environment
     run(partial(build, settings), settings)
 
 

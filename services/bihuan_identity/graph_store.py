@@ -1,25 +1,30 @@
 """The SQL store of the evidence graph: one change a transaction, changes one after the other."""
 
-import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import sqlalchemy as sa
 
-from bihuan_identity.domain.graph import Attachment, GraphChange, GraphView, PersonView
-from bihuan_identity.graph_queries import SqlGraphView, find_attachments, load_person
+from bihuan_identity.domain.graph import Attachment, GraphChange, GraphView, PersonsChange, PersonView
+from bihuan_identity.graph_queries import SqlGraphView, find_attachments
+from bihuan_identity.graph_writes import apply_change
+from bihuan_identity.person_queries import load_person
+from bihuan_identity.rows import Names, read_change, read_node
 from bihuan_identity.schema import (
     ALIASES,
-    EVIDENCE,
-    EVIDENCE_MEMBERS,
+    CHANGES,
+    ERASED_PERSONS,
     ID_BLOCKS,
     IDENTIFIERS,
-    LINK_REQUESTS,
-    MERGES,
     METADATA,
     PERSONS,
+    QUARANTINED_TIES,
+    REQUESTS,
     SCHEMA,
 )
+from bihuan_identity.use_cases.ports import QuarantinedNode, Standing
+from bihuan_shared.errors import FailedPrecondition
+from bihuan_shared.failpoints import failpoint
 from bihuan_shared.sql import Database, insert_ignore
 
 T = TypeVar("T")
@@ -29,152 +34,129 @@ class SqlGraphStore:
     """The truth about persons, in identity's own database (SQLite or PostgreSQL)."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
+        self._names: Mapping[int, str] = {}
 
     @classmethod
-    async def open(cls, url: str) -> "SqlGraphStore":
-        """Open the database and create what is missing. Raises Unavailable."""
+    async def open(cls, url: str, *, epoch: int) -> "SqlGraphStore":
+        """
+        Open the database and create what is missing; `epoch` is the newest pepper this process knows.
+
+        Raises Unavailable, and FailedPrecondition where a newer pepper is in use: identifiers that are known under it
+        would look new, and persons would double.
+        """
         database = await Database.open(url, METADATA, schema=SCHEMA)
-        start = {"id": 1, "next_person_id": 1, "next_evidence_id": 1, "next_merge_id": 1}
-        await database.write(
-            lambda connection: connection.execute(insert_ignore(database.dialect, ID_BLOCKS), start).close()
-        )
+        start = {"id": 1, "next_person_id": 1, "next_evidence_id": 1, "next_change_id": 1, "pepper_epoch": epoch}
+
+        def begin(connection: sa.Connection) -> int:
+            connection.execute(insert_ignore(database.dialect, ID_BLOCKS), start)
+            raised = ID_BLOCKS.update().where(ID_BLOCKS.c.pepper_epoch < epoch).values(pepper_epoch=epoch)
+            connection.execute(raised)
+            in_use: int = connection.execute(sa.select(ID_BLOCKS.c.pepper_epoch)).scalar_one()
+            return in_use
+
+        in_use = await database.write(begin)
+        if in_use > epoch:
+            await database.close()
+            raise FailedPrecondition(f"identifiers are kept under pepper {in_use}, and the newest one here is {epoch}")
         return cls(database)
 
     async def find(self, keys: Sequence[bytes]) -> Mapping[bytes, Attachment]:
         """Return where each known key belongs; unknown keys are left out. Raises Unavailable."""
-        return await self._database.read(lambda connection: find_attachments(connection, keys))
+        return await self.database.read(lambda connection: find_attachments(connection, keys))
 
     async def change(self, plan: Callable[[GraphView], tuple[GraphChange | None, T]]) -> T:
         """Carry out one plan in one transaction that holds the id block, so that changes come one after the other."""
 
         def run(connection: sa.Connection) -> T:
-            change, result = plan(SqlGraphView(connection))
+            view = SqlGraphView.claim(connection, Names(connection, self._names))
+            change, result = plan(view)
             if change is not None:
-                _apply(connection, change)
+                apply_change(connection, change, view.names)
+            failpoint("before_commit")
             return result
 
-        return await self._database.write(run)
+        result = await self.database.write(run)
+        failpoint("after_commit")
+        return result
 
     async def person(self, person_id: int) -> PersonView | None:
         """Return the person that stands for this id now, aliases followed. Raises Unavailable."""
-        return await self._database.read(lambda connection: load_person(connection, person_id))
+        return await self.database.read(lambda connection: load_person(self._view(connection), connection, person_id))
 
-    async def absorbed_after(self, merge_id: int, limit: int) -> Sequence[tuple[int, int]]:
-        """Return pairs (merge id, absorbed person id) above `merge_id`, ascending. Raises Unavailable."""
+    async def standing(self) -> Standing:
+        """Return all ids whose index entries need care. Raises Unavailable."""
+
+        def read(connection: sa.Connection) -> Standing:
+            next_change_id = connection.execute(sa.select(ID_BLOCKS.c.next_change_id)).scalar_one()
+            shaken = sa.select(PERSONS.c.person_id, PERSONS.c.generation).where(sa.text("generation > 0"))
+            return Standing(
+                next_change_id - 1,
+                connection.scalars(sa.select(ALIASES.c.alias_id)).all(),
+                connection.scalars(sa.select(ERASED_PERSONS.c.person_id)).all(),
+                [(row[0], row[1]) for row in connection.execute(shaken)],
+            )
+
+        return await self.database.read(read)
+
+    async def changes_after(self, change_id: int, limit: int) -> Sequence[PersonsChange]:
+        """Return changes of persons above `change_id`, ascending. Raises Unavailable."""
+        query = sa.select(CHANGES).where(CHANGES.c.change_id > change_id).order_by(CHANGES.c.change_id).limit(limit)
+        return await self.database.read(lambda connection: [read_change(row) for row in connection.execute(query)])
+
+    async def quarantined_after(self, key: bytes, limit: int) -> Sequence[QuarantinedNode]:
+        """Return quarantined identifiers above a key, ascending. Raises Unavailable."""
         query = (
-            sa.select(MERGES.c.merge_id, MERGES.c.absorbed_id)
-            .where(MERGES.c.merge_id > merge_id)
-            .order_by(MERGES.c.merge_id)
+            sa.select(IDENTIFIERS)
+            .where(sa.text("quarantine_time_s IS NOT NULL"), IDENTIFIERS.c.key > key)
+            .order_by(IDENTIFIERS.c.key)
             .limit(limit)
         )
-        return await self._database.read(lambda connection: [(row[0], row[1]) for row in connection.execute(query)])
+
+        def read(connection: sa.Connection) -> list[QuarantinedNode]:
+            view = self._view(connection)
+            nodes = [read_node(row, view.names) for row in connection.execute(query)]
+            counts = sa.select(QUARANTINED_TIES.c.key, sa.func.count()).group_by(QUARANTINED_TIES.c.key)
+            counted = counts.where(QUARANTINED_TIES.c.key.in_([node.key for node in nodes]))
+            by_key = {bytes(row[0]): row[1] for row in connection.execute(counted)}
+            return [QuarantinedNode(node, by_key.get(node.key, 0)) for node in nodes]
+
+        return await self.database.read(read)
+
+    async def attachments_after(self, key: bytes, limit: int) -> Mapping[bytes, Attachment]:
+        """Return where the next keys above `key` belong, ascending; for rebuilding the index. Raises Unavailable."""
+        query = sa.select(IDENTIFIERS.c.key).where(IDENTIFIERS.c.key > key).order_by(IDENTIFIERS.c.key).limit(limit)
+
+        def read(connection: sa.Connection) -> Mapping[bytes, Attachment]:
+            keys = [bytes(key) for key in connection.scalars(query)]
+            found = find_attachments(connection, keys)
+            return {key: found[key] for key in keys}
+
+        return await self.database.read(read)
+
+    async def forget_requests(self, before_s: int, limit: int) -> int:
+        """Forget up to `limit` recorded requests older than a time; returns how many. Raises Unavailable."""
+        old = sa.select(REQUESTS.c.caller, REQUESTS.c.request_id).where(REQUESTS.c.time_s < before_s).limit(limit)
+
+        def write(connection: sa.Connection) -> int:
+            found = [(row[0], row[1]) for row in connection.execute(old)]
+            for caller, request_id in found:
+                same = sa.and_(REQUESTS.c.caller == caller, REQUESTS.c.request_id == request_id)
+                connection.execute(REQUESTS.delete().where(same))
+            return len(found)
+
+        return await self.database.write(write)
 
     async def is_alive(self) -> bool:
         """Tell whether the database answers."""
-        return await self._database.ping()
+        return await self.database.ping()
 
     async def close(self) -> None:
         """End the connections."""
-        await self._database.close()
+        await self.database.close()
 
-
-def _apply(connection: sa.Connection, change: GraphChange) -> None:
-    counters = change.counters
-    connection.execute(
-        ID_BLOCKS.update(),
-        {
-            "next_person_id": counters.person_id,
-            "next_evidence_id": counters.evidence_id,
-            "next_merge_id": counters.merge_id,
-        },
-    )
-    _insert(
-        connection, PERSONS, ((person.person_id, person.founder, person.create_time_us) for person in change.persons)
-    )
-    _insert(
-        connection,
-        IDENTIFIERS,
-        (
-            (row.key, row.namespace, row.attachment.person_id, row.attachment.confidence_ppm, row.first_seen_time_us)
-            for row in change.identifiers
-        ),
-    )
-    _insert_evidence(connection, change)
-    _move(connection, change)
-    _merge(connection, change)
-    _insert_request(connection, change)
-
-
-def _insert(connection: sa.Connection, table: sa.Table, rows: Iterable[tuple[object, ...]]) -> None:
-    names = [column.name for column in table.columns]
-    records = [dict(zip(names, row, strict=True)) for row in rows]
-    if records:
-        connection.execute(table.insert(), records)
-
-
-def _insert_evidence(connection: sa.Connection, change: GraphChange) -> None:
-    _insert(
-        connection,
-        EVIDENCE,
-        (
-            (
-                piece.evidence_id,
-                piece.kind.value,
-                piece.source,
-                piece.confidence_ppm,
-                piece.observe_time_us,
-                piece.record_time_us,
-            )
-            for piece in change.evidence
-        ),
-    )
-    _insert(
-        connection,
-        EVIDENCE_MEMBERS,
-        ((piece.evidence_id, ordinal, key) for piece in change.evidence for ordinal, key in enumerate(piece.members)),
-    )
-
-
-def _move(connection: sa.Connection, change: GraphChange) -> None:
-    if change.moves:
-        connection.execute(
-            IDENTIFIERS.update().where(IDENTIFIERS.c.key == sa.bindparam("moved_key")),
-            [
-                {"moved_key": key, "person_id": attachment.person_id, "confidence_ppm": attachment.confidence_ppm}
-                for key, attachment in change.moves
-            ],
-        )
-
-
-def _merge(connection: sa.Connection, change: GraphChange) -> None:
-    _insert(
-        connection,
-        MERGES,
-        (
-            (merge.merge_id, merge.survivor_id, merge.absorbed_id, merge.evidence_id, merge.merge_time_us)
-            for merge in change.merges
-        ),
-    )
-    for merge in change.merges:
-        connection.execute(
-            ALIASES.update().where(ALIASES.c.person_id == merge.absorbed_id).values(person_id=merge.survivor_id)
-        )
-        connection.execute(ALIASES.insert(), {"alias_id": merge.absorbed_id, "person_id": merge.survivor_id})
-
-
-def _insert_request(connection: sa.Connection, change: GraphChange) -> None:
-    if change.request is None:
-        return
-    request, outcome = change.request, change.request.outcome
-    merged = struct.pack(f">{len(outcome.merged_person_ids)}Q", *outcome.merged_person_ids)
-    row = (
-        request.caller,
-        request.request_id,
-        request.body_sha256,
-        request.record_time_us,
-        outcome.person_id,
-        outcome.evidence_id,
-        merged,
-    )
-    _insert(connection, LINK_REQUESTS, [row])
+    def _view(self, connection: sa.Connection) -> SqlGraphView:
+        names = Names(connection, self._names)
+        # Names are only ever added, and what a reader sees is committed, so it may be kept.
+        self._names = names.read()
+        return SqlGraphView(connection, names)

@@ -9,12 +9,12 @@ import asyncio
 import struct
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from redis.typing import EncodableT
 
-from bihuan_identity.domain.graph import CERTAIN_PPM, Attachment
+from bihuan_identity.domain.graph import CERTAIN_PPM, MAX_PERSON_ID, Attachment
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.redis import RedisClient, open_redis, store_errors
 
@@ -24,7 +24,13 @@ TAGS: Final = 64
 """Slots that the index spreads over; also the most commands that a batch needs."""
 
 DEFAULT_BUCKETS: Final = 256
-"""Buckets a tag: 64 identifiers in each at a million of them, which keeps the hashes compact (30 bytes an entry)."""
+"""
+Buckets a tag: 61 identifiers in each at a million, which keeps the hashes compact (30 bytes an entry). A bucket of more
+than `hash-max-listpack-entries` (512 in Redis 7 and Valkey) takes three times the room, so beyond six million
+identifiers there should be more buckets.
+"""
+
+_SCANNED: Final = 1_000
 
 # Fields come and values go one after the other in a single string, which spares the driver an argument a field; eight
 # zero bytes stand for what is not there.
@@ -36,15 +42,30 @@ end
 return table.concat(values)
 """
 
-_ID_BITS: Final = 44
+# Adds what is not there, so that an entry which came meanwhile, and may be newer, stands.
+_FILL: Final = """
+local added = 0
+for i = 1, #KEYS do
+  added = added + redis.call('HSETNX', KEYS[i], ARGV[1]:sub(16 * i - 15, 16 * i), ARGV[2]:sub(8 * i - 7, 8 * i))
+end
+return added
+"""
+
+_ID_BITS: Final = 36
 _ID_MASK: Final = (1 << _ID_BITS) - 1
+_DOUBT_BITS: Final = 20
+_DOUBT_MASK: Final = (1 << _DOUBT_BITS) - 1
 _VALUE: Final = struct.Struct(">Q")
 
 
 def encode(attachment: Attachment) -> bytes:
-    """Pack an attachment: the person id in the low 44 bits, and above it what the confidence lacks to certainty."""
-    assert 0 < attachment.person_id <= _ID_MASK
-    return _VALUE.pack((CERTAIN_PPM - attachment.confidence_ppm) << _ID_BITS | attachment.person_id)
+    """
+    Pack an attachment into 64 bits: from the lowest, the person id (36), what its confidence lacks to certainty in
+    millionths (20), and the person's generation (8).
+    """
+    assert 0 < attachment.person_id <= MAX_PERSON_ID == _ID_MASK
+    doubt_ppm = CERTAIN_PPM - attachment.confidence_ppm
+    return _VALUE.pack(attachment.generation << _ID_BITS + _DOUBT_BITS | doubt_ppm << _ID_BITS | attachment.person_id)
 
 
 def decode(value: bytes) -> Attachment:
@@ -54,7 +75,15 @@ def decode(value: bytes) -> Attachment:
 
 
 def _unpacked(packed: int) -> Attachment:
-    return Attachment(packed & _ID_MASK, CERTAIN_PPM - (packed >> _ID_BITS))
+    doubt_ppm = packed >> _ID_BITS & _DOUBT_MASK
+    return Attachment(packed & _ID_MASK, CERTAIN_PPM - doubt_ppm, packed >> _ID_BITS + _DOUBT_BITS)
+
+
+def _by_tag(keys: Iterable[bytes]) -> list[list[bytes]]:
+    by_tag: list[list[bytes]] = [[] for _ in range(TAGS)]
+    for key in keys:
+        by_tag[key[0] % TAGS].append(key)
+    return [fields for fields in by_tag if fields]
 
 
 class RedisIdentifierIndex:
@@ -84,16 +113,25 @@ class RedisIdentifierIndex:
         """Index these keys, by one pipeline, in place of what is there. Raises Unavailable."""
         await self._guard(lambda client: self._put(client, entries))
 
+    async def fill(self, entries: Mapping[bytes, Attachment]) -> int:
+        """Index those of these keys that are not, by one pipeline; returns how many. Raises Unavailable."""
+        return await self._guard(lambda client: self._fill(client, entries))
+
+    async def clear(self) -> None:
+        """Forget everything, whatever number of buckets it was kept in. Raises Unavailable."""
+        await self._guard(self._clear)
+
+    async def remove(self, keys: Sequence[bytes]) -> None:
+        """Forget these keys, by one pipeline. Raises Unavailable."""
+        await self._guard(lambda client: self._remove(client, keys))
+
     async def close(self) -> None:
         """End the connections."""
         if self._client is not None:
             await self._client.aclose()
 
     async def _get(self, client: RedisClient, keys: Sequence[bytes]) -> dict[bytes, Attachment]:
-        by_tag: list[list[bytes]] = [[] for _ in range(TAGS)]
-        for key in keys:
-            by_tag[key[0] % TAGS].append(key)
-        asked = [fields for fields in by_tag if fields]
+        asked = _by_tag(keys)
         pipeline = client.pipeline(transaction=False)
         for fields in asked:
             pipeline.execute_command("EVAL", _READ, len(fields), *map(self._name, fields), b"".join(fields))
@@ -111,6 +149,26 @@ class RedisIdentifierIndex:
         pipeline = client.pipeline(transaction=False)
         for name, values in buckets.items():
             pipeline.hset(name, mapping=values)
+        await pipeline.execute()
+
+    async def _fill(self, client: RedisClient, entries: Mapping[bytes, Attachment]) -> int:
+        pipeline = client.pipeline(transaction=False)
+        for fields in _by_tag(entries):
+            values = b"".join(encode(entries[key]) for key in fields)
+            pipeline.execute_command("EVAL", _FILL, len(fields), *map(self._name, fields), b"".join(fields), values)
+        return sum(await pipeline.execute())
+
+    async def _clear(self, client: RedisClient) -> None:
+        async for name in client.scan_iter(match="id:{*}:*", count=_SCANNED):
+            await client.unlink(name)
+
+    async def _remove(self, client: RedisClient, keys: Sequence[bytes]) -> None:
+        buckets: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        for key in keys:
+            buckets[self._name(key)].append(key)
+        pipeline = client.pipeline(transaction=False)
+        for name, fields in buckets.items():
+            pipeline.execute_command("HDEL", name, *fields)
         await pipeline.execute()
 
     def _name(self, key: bytes) -> bytes:
@@ -146,6 +204,9 @@ class NoIndex:
 
     async def put(self, entries: Mapping[bytes, Attachment]) -> None:
         """Keep nothing."""
+
+    async def remove(self, keys: Sequence[bytes]) -> None:
+        """Nothing is kept."""
 
     async def close(self) -> None:
         """Nothing is open."""

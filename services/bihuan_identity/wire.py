@@ -1,21 +1,34 @@
 """Translation between messages and domain records; what does not translate is named by its field path."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
 from bihuan.common.v1.common_pb2 import Identifier
 from bihuan.identity.v1 import identity_pb2 as pb
-from bihuan_identity.domain.graph import CERTAIN_PPM, Claim, Evidence, EvidenceKind, KeyedIdentifier, PersonView
+from bihuan_identity.domain.graph import (
+    CERTAIN_PPM,
+    SECOND_US,
+    Claim,
+    EvidenceKind,
+    KeyedIdentifier,
+    Node,
+    PersonsChange,
+    PersonView,
+    Piece,
+)
 from bihuan_identity.domain.keys import KeyHasher, UnknownNamespaceError
-from bihuan_identity.domain.namespaces import ValueRefusedError
+from bihuan_identity.domain.namespaces import ValueRefusedError, find_namespace
 from bihuan_identity.domain.resolving import Item, Resolution
+from bihuan_identity.use_cases.ports import QuarantinedNode
 from bihuan_shared.clock import MINUTE_US, to_timestamp, to_us
-from bihuan_shared.errors import FieldViolation, InvalidArgument
+from bihuan_shared.errors import FieldViolation, InvalidArgument, NotFound
 
 MAX_VIOLATIONS: Final = 32
 MAX_CLOCK_SKEW_US: Final = 5 * MINUTE_US
 """How far ahead of the service's clock an observation may lie."""
 
+_EVIDENCE_ID: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _KINDS: Final = {
     pb.EVIDENCE_KIND_DETERMINISTIC: EvidenceKind.DETERMINISTIC,
     pb.EVIDENCE_KIND_PROBABILISTIC: EvidenceKind.PROBABILISTIC,
@@ -88,35 +101,72 @@ def write_resolution(resolution: Resolution) -> pb.ResolveResult:
         confidence=resolution.confidence_ppm / CERTAIN_PPM,
         created=resolution.created,
         ambiguous=resolution.ambiguous,
+        sighting_id=resolution.sighting_id,
     )
+
+
+def read_evidence_id(text: str) -> int:
+    """Read the name of a piece of evidence. Raises NotFound where no piece can have it."""
+    if _EVIDENCE_ID.fullmatch(text) is None:
+        raise NotFound("there is no such evidence", FieldViolation("evidence_id", "is not known"))
+    return int(text)
 
 
 def write_person(view: PersonView) -> pb.GetPersonResponse:
     """Write a person with its identifiers, evidence, history and aliases."""
-    created = pb.PersonChange(change_time=to_timestamp(view.person.create_time_us), change="created")
-    merged = (
-        pb.PersonChange(
-            change_time=to_timestamp(merge.merge_time_us), change="merged", merged_person_id=merge.absorbed_id
-        )
-        for merge in view.merges
-    )
+    create_time = to_timestamp(view.person.create_time_s * SECOND_US)
+    created = pb.PersonChange(change_time=create_time, change="created")
+    changes = (write_change(view.person.person_id, change) for change in view.changes)
     return pb.GetPersonResponse(
         person_id=view.person.person_id,
-        identifiers=[
-            pb.HashedIdentifier(
-                namespace=row.namespace,
-                keyed_hash=row.key.hex(),
-                first_seen_time=to_timestamp(row.first_seen_time_us),
-            )
-            for row in view.identifiers
-        ],
-        edges=[_write_edge(piece) for piece in view.evidence],
-        history=[created, *merged],
+        identifiers=[write_node(node) for node in view.nodes],
+        edges=[_write_edge(piece) for piece in view.pieces],
+        history=[created, *(change for change in changes if change is not None)],
         alias_person_ids=view.alias_ids,
     )
 
 
-def _write_edge(piece: Evidence) -> pb.Edge:
+def write_node(node: Node) -> pb.HashedIdentifier:
+    """Write an identifier as the graph keeps it."""
+    declared = find_namespace(node.namespace)
+    return pb.HashedIdentifier(
+        namespace=node.namespace,
+        keyed_hash=node.key.hex(),
+        first_seen_time=to_timestamp(node.first_seen_s * SECOND_US),
+        quarantined=node.quarantine_time_s is not None,
+        scope="" if declared is None else declared.scope.value,
+    )
+
+
+def write_quarantined(found: QuarantinedNode) -> pb.QuarantinedIdentifier:
+    """Write an identifier that nothing merges through."""
+    node = found.node
+    declared = find_namespace(node.namespace)
+    return pb.QuarantinedIdentifier(
+        identifier=write_node(node),
+        evidence_count=found.piece_count,
+        max_degree=0 if declared is None else declared.max_degree,
+        quarantine_time=to_timestamp((node.quarantine_time_s or 0) * SECOND_US),
+    )
+
+
+def write_change(person_id: int, change: PersonsChange) -> pb.PersonChange | None:
+    """Write what a change did to one of its persons; None where it only re-rated what the person has."""
+    after = {part.person_id for part in change.parts}
+    merged = [other for other in change.before if other not in after and person_id in after]
+    separated = sorted(after - {person_id}) if person_id in change.before else []
+    if not merged and not separated and person_id in change.before:
+        return None
+    what = "regrouped" if merged and separated else "merged" if merged else "split"
+    return pb.PersonChange(
+        change_time=to_timestamp(change.time_s * SECOND_US),
+        change=what,
+        merged_person_ids=merged,
+        separated_person_ids=separated,
+    )
+
+
+def _write_edge(piece: Piece) -> pb.Edge:
     return pb.Edge(
         evidence_id=str(piece.evidence_id),
         keyed_hashes=[key.hex() for key in piece.members],
@@ -124,6 +174,7 @@ def _write_edge(piece: Evidence) -> pb.Edge:
             kind=_KINDS_ON_THE_WIRE[piece.kind],
             source=piece.source,
             confidence=piece.confidence_ppm / CERTAIN_PPM,
-            observe_time=to_timestamp(piece.observe_time_us),
+            observe_time=to_timestamp(piece.first_seen_s * SECOND_US),
         ),
+        last_observe_time=to_timestamp(piece.last_seen_s * SECOND_US),
     )

@@ -8,12 +8,16 @@ import grpc
 
 from bihuan.profile.v1.profile_pb2_grpc import add_ProfileServiceServicer_to_server
 from bihuan_profile.domain.taxonomy import TAXONOMY
+from bihuan_profile.journal import LakeJournal
+from bihuan_profile.metrics import PERSONS_LAG
 from bihuan_profile.profile_store.in_redis import RedisProfileStore
 from bihuan_profile.rpc import ProfileServicer
 from bihuan_profile.settings import Settings
-from bihuan_profile.stream import AcceptedEvents, follow, reader_of
+from bihuan_profile.stream import GROUP, AcceptedEvents, follow, reader_of
+from bihuan_profile.use_cases.following import ProfileFollower
 from bihuan_profile.use_cases.ports import Backoff
 from bihuan_shared.clock import clock_from
+from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import open_redis
 from bihuan_shared.rpc.server import ServiceApp
 
@@ -23,15 +27,32 @@ async def build(settings: Settings) -> ServiceApp:
     client = await open_redis(settings.store_url())
     store = RedisProfileStore(client)
     backoff = Backoff(random.Random(), asyncio.sleep)  # noqa: S311  # spreads load, no more
-    events = AcceptedEvents(store, backoff)
+    clock = clock_from(settings.clock)
+    journal = LakeJournal(settings.lake_url, clock)
+    events = AcceptedEvents(store, backoff, journal)
     reader = reader_of(client, settings.consumer, settings.event_shards)
-    servicer = ProfileServicer(store, TAXONOMY, clock_from(settings.clock), backoff)
+    servicer = ProfileServicer(store, TAXONOMY, clock, backoff, journal)
+    profiles = ProfileFollower(store, backoff, journal)
+    persons = PersonFollower(
+        client,
+        group=GROUP,
+        consumer=settings.consumer,
+        position=profiles.position,
+        follow=profiles.follow,
+        measure=PERSONS_LAG.set,
+    )
+    following = (("accepted_events", partial(follow, reader, events)), ("persons", persons.run))
+
+    async def close() -> None:
+        await journal.close()
+        await client.aclose()
+
     return ServiceApp(
         name="profile",
         servicers=((servicer, _register, "bihuan.profile.v1.ProfileService"),),
         ready=store.ping,
-        background=(("accepted_events", partial(follow, reader, events)),) if settings.consume else (),
-        close=client.aclose,
+        background=following if settings.consume else (),
+        close=close,
     )
 
 

@@ -16,6 +16,9 @@ EVENTS: Final = prometheus_client.Counter(
 STREAM_IGNORED: Final = prometheus_client.Counter(
     "bihuan_profile_stream_ignored_total", "Accepted events that concern no known person or are no behaviour."
 )
+PERSONS_LAG: Final = prometheus_client.Gauge(
+    "bihuan_profile_persons_lag_changes", "Published changes of who is who that were not followed yet."
+)
 STREAM_POISONED: Final = prometheus_client.Counter(
     "bihuan_profile_stream_poisoned_total", "Messages of the event streams that could not be understood."
 )

@@ -10,7 +10,7 @@ from bihuan_profile.domain.governance import Purpose
 from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.metrics import count_results
 from bihuan_profile.use_cases import ingesting, knowing
-from bihuan_profile.use_cases.ports import Backoff, ProfileStore
+from bihuan_profile.use_cases.ports import Backoff, Journal, ProfileStore
 from bihuan_shared.clock import Clock
 
 GetContext = grpc.aio.ServicerContext[profile_pb2.GetProfileRequest, profile_pb2.GetProfileResponse]
@@ -25,11 +25,14 @@ ListContext = grpc.aio.ServicerContext[profile_pb2.ListTagsRequest, profile_pb2.
 class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
     """`bihuan.profile.v1.ProfileService`."""
 
-    def __init__(self, store: ProfileStore, taxonomy: Taxonomy, clock: Clock, backoff: Backoff) -> None:
+    def __init__(
+        self, store: ProfileStore, taxonomy: Taxonomy, clock: Clock, backoff: Backoff, journal: Journal
+    ) -> None:
         self._store = store
         self._taxonomy = taxonomy
         self._clock = clock
         self._backoff = backoff
+        self._journal = journal
 
     async def GetProfile(  # noqa: N802
         self, request: profile_pb2.GetProfileRequest, _context: GetContext
@@ -54,7 +57,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         """One result an event, in the same order."""
         now_us = self._clock.now_us()
         submissions = wire.submissions_of(request.events, now_us)
-        results = await ingesting.ingest_events(self._store, self._backoff, now_us, submissions)
+        results = await ingesting.ingest_events(self._store, self._backoff, now_us, submissions, self._journal)
         count_results("call", results)
         return profile_pb2.IngestEventsResponse(
             results=[

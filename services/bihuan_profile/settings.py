@@ -14,7 +14,7 @@ class Settings(ServerSettings):
     model_config = SettingsConfigDict(env_prefix="BIHUAN_PROFILE_")
 
     consume: bool = True
-    """Whether this process reads the streams of accepted events."""
+    """Whether this process reads the streams of accepted events and of changes of who is who."""
     consumer: Annotated[str, Field(min_length=1, max_length=64)] = "profile-0"
     """Name of this process among the readers of the streams; unique, and stable over restarts."""
     event_shards: Annotated[int, Field(ge=1, le=1_024)] = 4

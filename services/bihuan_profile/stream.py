@@ -9,7 +9,7 @@ import structlog
 from bihuan.common.v1.common_pb2 import AcceptedEvent
 from bihuan_profile import metrics
 from bihuan_profile.use_cases.ingesting import Submission, ingest_accepted
-from bihuan_profile.use_cases.ports import Backoff, ProfileStore
+from bihuan_profile.use_cases.ports import Backoff, Journal, ProfileStore
 from bihuan_profile.wire import accepted_submission
 from bihuan_shared.errors import BihuanError, ResourceExhausted, Unavailable
 from bihuan_shared.redis import RedisClient
@@ -32,9 +32,10 @@ class AcceptedEvents:
     so that one bad message does not hold up the rest of its shard.
     """
 
-    def __init__(self, store: ProfileStore, backoff: Backoff) -> None:
+    def __init__(self, store: ProfileStore, backoff: Backoff, journal: Journal | None = None) -> None:
         self._store = store
         self._backoff = backoff
+        self._journal = journal
 
     async def handle(self, messages: Sequence[AcceptedEvent]) -> None:
         """Take in a batch. Raises Unavailable, after which the same batch may come again."""
@@ -59,7 +60,7 @@ class AcceptedEvents:
 
     async def _take_in(self, submissions: Sequence[Submission]) -> None:
         try:
-            results = await ingest_accepted(self._store, self._backoff, submissions)
+            results = await ingest_accepted(self._store, self._backoff, submissions, self._journal)
         except ResourceExhausted as error:
             raise Unavailable(error.detail) from error
         metrics.count_results("stream", results)

@@ -74,6 +74,7 @@ def submissions_of(events: Iterable[profile_pb2.BehaviourEvent], now_us: int) ->
             time_us=to_us(message.event_time) if message.HasField("event_time") else now_us,
             tags=tuple(message.tags),
             amount=amount,
+            sighting_id=message.sighting_id,
         )
         submissions.append(Submission(event, consent_of(message.consent)))
     if violations:
@@ -98,7 +99,8 @@ def accepted_submission(message: common_pb2.AcceptedEvent) -> Submission | None:
     else:
         key = f"{behaviour.name.lower()}:{message.event_id}"
     amount = Amount(message.amount.currency, message.amount.micros) if message.HasField("amount") else None
-    event = Event(message.person_id, key, behaviour, to_us(message.event_time), tuple(message.tags), amount)
+    time_us, tags = to_us(message.event_time), tuple(message.tags)
+    event = Event(message.person_id, key, behaviour, time_us, tags, amount, message.sighting_id)
     return Submission(event, consent_of(message.consent))
 
 
@@ -113,10 +115,12 @@ def fact_updates_of(updates: Sequence[profile_pb2.AttributeUpdate], now_us: int)
                     Fact(
                         _value_of(attribute),
                         to_us(attribute.update_time) if attribute.HasField("update_time") else now_us,
+                        update.sighting_id,
                     ),
                 )
                 for attribute in update.attributes
             ),
+            update.sighting_id,
         )
         for update in updates
     ]

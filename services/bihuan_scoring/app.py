@@ -1,6 +1,7 @@
 """The composition root: which registry, stores, clock and profile service the server works with."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 
@@ -8,6 +9,7 @@ from bihuan.scoring.v1.audience_pb2_grpc import add_AudienceServiceServicer_to_s
 from bihuan.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
 from bihuan_scoring.bitmap_store import BitmapFiles
+from bihuan_scoring.metrics import PERSONS_LAG
 from bihuan_scoring.profile_client import GrpcProfiles
 from bihuan_scoring.registry_store import DiskModelRegistry
 from bihuan_scoring.rpc.audiences import AudienceServicer
@@ -18,6 +20,8 @@ from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
 from bihuan_scoring.use_cases.scoring import ServingModel
 from bihuan_shared.clock import clock_from
+from bihuan_shared.person_stream import PersonFollower
+from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.rpc.client import open_channel
 from bihuan_shared.rpc.server import ServiceApp
 from bihuan_shared.sql import Database
@@ -43,9 +47,13 @@ async def build(settings: Settings) -> ServiceApp:
     await audiences.load()
     builder = AudienceBuilder(audiences, profiles, asyncio.sleep)
 
+    redis = await open_redis(settings.redis_url) if settings.redis_url else None
+
     async def close() -> None:
         await channel.close()
         await database.close()
+        if redis is not None:
+            await redis.aclose()
 
     return ServiceApp(
         name="scoring",
@@ -54,9 +62,26 @@ async def build(settings: Settings) -> ServiceApp:
             (AudienceServicer(audiences, clock), _register_audiences, "bihuan.scoring.v1.AudienceService"),
         ),
         ready=database.ping,
-        background=(("audience_builder", builder.run),),
+        background=(("audience_builder", builder.run), *_following(redis, audiences, settings)),
         close=close,
     )
+
+
+def _following(
+    redis: RedisClient | None, audiences: Audiences, settings: Settings
+) -> Sequence[tuple[str, Callable[[], Awaitable[None]]]]:
+    """Nothing is followed without Redis: there is no stream then."""
+    if redis is None:
+        return ()
+    persons = PersonFollower(
+        redis,
+        group="scoring",
+        consumer=settings.consumer,
+        position=audiences.followed,
+        follow=audiences.follow,
+        measure=PERSONS_LAG.set,
+    )
+    return (("persons", persons.run),)
 
 
 def _register_scoring(servicer: object, server: grpc.aio.Server) -> None:

@@ -1,11 +1,12 @@
-"""Audiences and erased persons in SQL."""
+"""Audiences, erased persons, and persons that live on under another id, in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from bihuan_scoring.domain.audiences import Audience, AudienceState
-from bihuan_shared.sql import Database, insert_ignore
+from bihuan_shared.person_change import PersonsChange
+from bihuan_shared.sql import Database, insert_ignore, upsert
 
 METADATA = sa.MetaData()
 
@@ -27,6 +28,17 @@ _erased = sa.Table(
     "erased_persons",
     METADATA,
     sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+)
+_absorbed = sa.Table(
+    "absorbed_persons",
+    METADATA,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("survivor_id", sa.BigInteger, nullable=False),
+)
+_followed = sa.Table(
+    "followed_changes",
+    METADATA,
+    sa.Column("last_change_id", sa.BigInteger, primary_key=True, autoincrement=False),
 )
 
 
@@ -85,9 +97,43 @@ class SqlAudienceStore:
         query = sa.select(_erased.c.person_id)
         return frozenset(await self._database.read(lambda connection: connection.execute(query).scalars().all()))
 
+    async def absorbed(self) -> Mapping[int, int]:
+        """Every person that lives on under another id, and that id."""
+        query = sa.select(_absorbed.c.person_id, _absorbed.c.survivor_id)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row.person_id: row.survivor_id for row in rows}
+
+    async def followed(self) -> int:
+        """The last change of who is who that was followed; 0 where there was none."""
+        return await self._database.read(_position)
+
+    async def follow(self, change: PersonsChange, changed: Sequence[Audience]) -> None:
+        """Note the next change, with the audiences that it changed, in one transaction; nothing where it was noted."""
+
+        def follow(connection: sa.Connection) -> None:
+            if _position(connection) >= change.change_id:
+                return
+            dialect = self._database.dialect
+            connection.execute(sa.delete(_absorbed).where(_absorbed.c.person_id.in_(change.part_ids)))
+            moved = [{"person_id": one, "survivor_id": change.survivor_id} for one in change.absorbed_ids]
+            if moved:
+                connection.execute(upsert(dialect, _absorbed, key=["person_id"], update=["survivor_id"]), moved)
+            if change.erased_ids:
+                gone = [{"person_id": one} for one in change.erased_ids]
+                connection.execute(insert_ignore(dialect, _erased), gone)
+            _update(connection, changed)
+            connection.execute(sa.delete(_followed))
+            connection.execute(sa.insert(_followed).values(last_change_id=change.change_id))
+
+        await self._database.write(follow)
+
     async def _rows(self, query: sa.Select[tuple[object, ...]]) -> Sequence[Audience]:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [_audience(row) for row in rows]
+
+
+def _position(connection: sa.Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.max(_followed.c.last_change_id))).scalar() or 0)
 
 
 def _select(audience_id: str) -> sa.Select[tuple[object, ...]]:

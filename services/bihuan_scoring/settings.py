@@ -11,5 +11,7 @@ class Settings(ServerSettings):
 
     model_config = SettingsConfigDict(env_prefix=f"{PREFIX}SCORING_")
 
+    consumer: str = Field(default="scoring-0", min_length=1, max_length=64)
+    """Name of this process among those that follow changes of who is who; unique, and stable over restarts."""
     profile_target: str = Field(default="", max_length=1024)
     """Where the profile service is, host:port; without it no audience is built from an expression."""

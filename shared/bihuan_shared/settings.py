@@ -38,6 +38,7 @@ class ServerSettings(BaseSettings):
             "clock",
             "callers",
             "caller_secret",
+            "identity_target",
             "token_keys",
             "log_level",
             "drain_s",
@@ -64,6 +65,8 @@ class ServerSettings(BaseSettings):
     """Who may call; JSON in the environment. Nobody when empty."""
     caller_secret: SecretStr = SecretStr("")
     """What this service shows to the services that it calls."""
+    identity_target: str = ""
+    """Where identity is, host:port; it translates the tokens of partners, which are refused while this is empty."""
     token_keys: SecretStr = SecretStr("")
     """Key ring of tracking tokens."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

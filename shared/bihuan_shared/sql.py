@@ -196,7 +196,7 @@ def _build_sqlite(url: sa.URL, metadata: sa.MetaData) -> tuple[str, _Lane, _Lane
     Path(url.database or "").absolute().parent.mkdir(parents=True, exist_ok=True)
     writing = _sqlite_lane(url, "BEGIN IMMEDIATE", threads=1)
     reading = _sqlite_lane(url, "BEGIN", threads=READERS, pragmas=("query_only=ON",))
-    return _prepared("sqlite", writing, reading, lambda: _transact(writing.engine, metadata.create_all))
+    return _prepared("sqlite", writing, reading, lambda: _transact(writing.engine, partial(_create, metadata)))
 
 
 def _sqlite_lane(url: sa.URL, begin: str, *, threads: int, pragmas: tuple[str, ...] = ()) -> _Lane:
@@ -236,7 +236,7 @@ def _build_postgres(url: sa.URL, metadata: sa.MetaData, schema: str) -> tuple[st
         # Not serializable: after waiting for the lock, what its holder created must be seen.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(schema, 0))))
         connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-        metadata.create_all(connection)
+        _create(metadata, connection)
 
     creating = writing.engine.execution_options(isolation_level="READ COMMITTED")
     return _prepared("postgresql", writing, reading, lambda: _transact(creating, create))
@@ -254,6 +254,18 @@ def _postgres_lane(url: sa.URL, schema: str, *, threads: int, isolation: str, re
         connect_args={"options": options, "connect_timeout": _CONNECT_TIMEOUT_S},
     )
     return _Lane(engine, ThreadPoolExecutor(threads, thread_name_prefix="postgres"))
+
+
+def _create(metadata: sa.MetaData, connection: sa.Connection) -> None:
+    """Create what is not there: tables, and of older tables the columns that came later and have a default."""
+    metadata.create_all(connection)
+    inspector = sa.inspect(connection)
+    for table in metadata.sorted_tables:
+        held = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in held and column.server_default is not None:
+                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
 def _prepared(dialect: str, writing: _Lane, reading: _Lane, create: Callable[[], None]) -> tuple[str, _Lane, _Lane]:

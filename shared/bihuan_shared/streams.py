@@ -8,7 +8,7 @@ order within a shard, except that what a failed consumer left behind comes later
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar, cast
 
@@ -172,7 +172,7 @@ class StreamReader(Generic[M]):
     ) -> int:
         if not entries:
             return 0
-        messages = [message for message in map(self._parse, entries) if message is not None]
+        messages = _messages(entries, self._message_type)
         try:
             if messages:
                 await handle(messages)
@@ -182,19 +182,6 @@ class StreamReader(Generic[M]):
             state.pending_from = _START
             raise
         return len(messages)
-
-    def _parse(self, entry: _Entry) -> M | None:
-        """None for an entry that was trimmed away while it was pending, or that is no such message."""
-        entry_id, fields = entry
-        if fields is None or FIELD not in fields:
-            return None
-        message = self._message_type()
-        try:
-            message.ParseFromString(fields[FIELD])
-        except DecodeError:
-            _log.exception("stream_entry_dropped", group=self._group, entry_id=entry_id.decode())
-            return None
-        return message
 
     async def _read(self, state: _ShardState, start: bytes, block_ms: int | None) -> list[_Entry]:
         assert block_ms is None or block_ms < SOCKET_TIMEOUT_S * 1_000
@@ -228,6 +215,43 @@ class StreamReader(Generic[M]):
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
+
+
+async def history(
+    client: RedisClient, name: str, shard: int, message_type: type[M], *, page: int = 1_000
+) -> AsyncIterator[Sequence[M]]:
+    """Everything that a shard still holds, oldest first, whoever has read it, in lists of at most `page`."""
+    start = b"-"
+    while True:
+        with store_errors():
+            entries = cast("list[_Entry]", await client.xrange(shard_key(name, shard), min=start, count=page))
+        if not entries:
+            return
+        yield _messages(entries, message_type)
+        start = b"(" + entries[-1][0]
+
+
+async def newest(client: RedisClient, name: str, shard: int, message_type: type[M]) -> M | None:
+    """The last message of a shard; None where it holds none."""
+    with store_errors():
+        entries = cast("list[_Entry]", await client.xrevrange(shard_key(name, shard), count=1))
+    return next(iter(_messages(entries, message_type)), None)
+
+
+def _messages(entries: Iterable[_Entry], message_type: type[M]) -> list[M]:
+    """Without entries that were trimmed away while they were pending, or that are no such message."""
+    messages = []
+    for entry_id, fields in entries:
+        if fields is None or FIELD not in fields:
+            continue
+        message = message_type()
+        try:
+            message.ParseFromString(fields[FIELD])
+        except DecodeError:
+            _log.exception("stream_entry_dropped", type=message_type.__name__, entry_id=entry_id.decode())
+            continue
+        messages.append(message)
+    return messages
 
 
 def _is_cancelled() -> bool:

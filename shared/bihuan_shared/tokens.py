@@ -11,7 +11,7 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Final, Self
 
@@ -38,8 +38,8 @@ class TrackingToken:
     What one served advertisement means for measurement and billing.
 
     `pricing_model` is `cpm`, `cpc`, `cps` or `cpd`; `price_micros` is per thousand for CPM, per click for CPC.
-    `person_id` is 0 where no person may be stored. Times are microseconds since the epoch; the token is good until,
-    and not at, `expire_time_us`.
+    `person_id` is 0 where no person may be stored; `sighting_id` names the identifier that led to that person, 0 where
+    none is known. Times are microseconds since the epoch; the token is good until, and not at, `expire_time_us`.
     """
 
     token_id: str
@@ -58,6 +58,9 @@ class TrackingToken:
     expire_time_us: int
     reserve_nanos: int
     reservation_id: str
+    # Not in the text of a token that a repeated event is compared by: what was committed before there were sightings
+    # must stay the same.
+    sighting_id: int = field(default=0, repr=False)
 
 
 class TokenInvalid(InvalidArgument):
@@ -76,18 +79,23 @@ class TokenExpired(InvalidArgument):
         self.token = token
 
 
-# The order and the types of the fields of version 1. An id is UTF-8, or a byte that UTF-8 never has and then the 16
+# The order and the types of the fields of version 1; the sighting came later and is left out where there is none, so
+# that tokens sealed before still open. An id is UTF-8, or a byte that UTF-8 never has and then the 16
 # bytes that its 32 hexadecimal digits say.
 _HEX_MARK: Final = b"\xff"
 _Payload = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, int, str, int, str, int, int, int, int, bytes]
+_Sighted = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, int, str, int, str, int, int, int, int, bytes, int]
 _ID_FIELDS: Final = frozenset(
     index
-    for index, field in enumerate(fields(TrackingToken))
-    if field.name.endswith("_id") and field.name != "person_id"
+    for index, one in enumerate(fields(TrackingToken))
+    if one.name.endswith("_id") and one.name not in ("person_id", "sighting_id")
 )
-_values_of: Final = attrgetter(*(field.name for field in fields(TrackingToken)))
+_values_of: Final = attrgetter(*(one.name for one in fields(TrackingToken)))
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(_Payload)
+_sighted_decoder: Final = msgspec.msgpack.Decoder(_Sighted)
+# An array of 17 in MessagePack.
+_SIGHTED_HEADER: Final = b"\xdc\x00\x11"
 
 
 class KeyRing:
@@ -182,13 +190,14 @@ def _split(text: str) -> tuple[bytes, bytes, bytes]:
 
 
 def _encode(token: TrackingToken) -> bytes:
-    values = _values_of(token)
+    values = _values_of(token) if token.sighting_id else _values_of(token)[:-1]
     return _encoder.encode([_pack_id(value) if index in _ID_FIELDS else value for index, value in enumerate(values)])
 
 
 def _decode(payload: bytes) -> TrackingToken:
     try:
-        values = _decoder.decode(payload)
+        sighted = payload.startswith(_SIGHTED_HEADER)
+        values = _sighted_decoder.decode(payload) if sighted else _decoder.decode(payload)
     except msgspec.DecodeError:
         raise TokenInvalid("the token's content is not of this version") from None
     return TrackingToken(*(_unpack_id(value) if isinstance(value, bytes) else value for value in values))  # type: ignore[arg-type]  # the decoder has checked each position's type

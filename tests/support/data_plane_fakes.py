@@ -19,6 +19,7 @@ from bihuan_gateway.data.ports import (
     ReserveAnswer,
     ReserveOutcome,
     ReserveQuery,
+    Resolved,
     ScoreQuery,
     Scores,
     StoredDecision,
@@ -64,18 +65,24 @@ class Faults:
             raise self.error
 
 
+def sighting_of(person_id: int) -> int:
+    """The handle that `FakeIdentities` gives with a person; beyond 2^63, as a real one may be."""
+    return 2**63 + person_id
+
+
 @dataclass(slots=True)
 class FakeIdentities:
     faults: Faults = field(default_factory=Faults)
     persons: dict[tuple[Identifier, ...], int] = field(default_factory=dict)
     linked: dict[str, Link] = field(default_factory=dict)
 
-    async def resolve(self, identifiers: tuple[Identifier, ...]) -> int:
+    async def resolve(self, identifiers: tuple[Identifier, ...]) -> Resolved:
         return (await self.resolve_many([identifiers]))[0]
 
-    async def resolve_many(self, items: Sequence[tuple[Identifier, ...]]) -> list[int]:
+    async def resolve_many(self, items: Sequence[tuple[Identifier, ...]]) -> list[Resolved]:
         await self.faults.meet()
-        return [self.persons.setdefault(item, len(self.persons) + 1) for item in items]
+        found = [self.persons.setdefault(item, len(self.persons) + 1) for item in items]
+        return [Resolved(person_id, sighting_of(person_id)) for person_id in found]
 
     async def link(self, link: Link) -> str:
         await self.faults.meet()
@@ -89,7 +96,7 @@ class FakeProfiles:
     faults: Faults = field(default_factory=Faults)
     profiles: dict[int, FakeProfile] = field(default_factory=dict)
     ingested: list[Behaviour] = field(default_factory=list)
-    facts: list[tuple[int, Sequence[Fact]]] = field(default_factory=list)
+    facts: list[tuple[Resolved, Sequence[Fact]]] = field(default_factory=list)
 
     async def read(self, person_id: int, consent: Consent) -> FakeProfile:
         await self.faults.meet()
@@ -101,7 +108,7 @@ class FakeProfiles:
         self.ingested += events
         return [(IngestOutcome.DUPLICATE if e.event_id in known else IngestOutcome.ACCEPTED, "") for e in events]
 
-    async def set_attributes(self, updates: Sequence[tuple[int, Sequence[Fact]]]) -> int:
+    async def set_attributes(self, updates: Sequence[tuple[Resolved, Sequence[Fact]]]) -> int:
         await self.faults.meet()
         self.facts += updates
         return sum(len(facts) for _, facts in updates)

@@ -5,7 +5,7 @@ A batch starts from what the store knows, is folded event by event in log order,
 written. Nothing here reads a clock: the same log gives the same books.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bihuan_attribution.domain.books import Books, Effects, Unbilled, ad_key
 from bihuan_attribution.domain.commission import settle
@@ -110,7 +110,10 @@ class Billing:
         if touch.person_id:
             found += self._orders.get(("person", touch.person_id), ())
         for order in {one.key: one for one in found}.values():
-            settle(order, self._clicks_of(order), event, self.books, self.effects)
+            settle(order, [touch], self._click, event, self.books, self.effects)
+
+    def _click(self, token_id: str) -> Touch | None:
+        return next(iter(self._clicks.get(("click", token_id), ())), None) if token_id else None
 
     def _clicks_of(self, order: OrderState) -> list[Touch]:
         found = list(self._clicks.get(("click", order.click_id), ())) if order.click_id else []
@@ -141,19 +144,21 @@ class Billing:
         if order is None:
             order = self.books.orders[key] = new_order(event, report)
             self._index_order(order)
-        self._apply(order, event)
+            self._apply(order, event, self._clicks_of(order))
+        else:
+            self._apply(order, event)
         waiting = self.books.parked.pop(key, None)
         if waiting:
             self.effects.unparked.append(key)
             for parked in waiting:
                 self._apply(order, parked)
 
-    def _apply(self, order: OrderState, event: LoggedEvent) -> None:
+    def _apply(self, order: OrderState, event: LoggedEvent, met: Sequence[Touch] = ()) -> None:
         assert event.order is not None
         fault = order.apply(event.event_type, event.order)
         if fault:
             self.effects.unbilled.append(Unbilled(event.position, fault, order.currency, 0))
-        settle(order, self._clicks_of(order), event, self.books, self.effects)
+        settle(order, met, self._click, event, self.books, self.effects)
 
 
 def in_time(event: LoggedEvent, impression_us: int) -> bool:

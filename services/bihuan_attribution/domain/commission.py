@@ -5,7 +5,7 @@ Every call compares what should be with what was posted and posts the difference
 the same sums in whatever sequence they came.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bihuan_attribution.domain.books import Books, Effects, Unbilled
 from bihuan_attribution.domain.event import EventType, LoggedEvent
@@ -21,13 +21,33 @@ from bihuan_attribution.domain.report import ReportKey, hour_of
 from bihuan_attribution.domain.touch import Touch, last_click
 from bihuan_shared.money import mul_ppm_nanos
 
+Find = Callable[[str], Touch | None]
+"""The click of a token, as far as the batch knows it."""
 
-def settle(order: OrderState, clicks: Sequence[Touch], event: LoggedEvent, books: Books, effects: Effects) -> None:
-    """Post what the order's state asks for and the ledger lacks; `event` is the cause of it."""
+
+def settle(
+    order: OrderState, met: Sequence[Touch], find: Find, event: LoggedEvent, books: Books, effects: Effects
+) -> None:
+    """
+    Post what the order's state asks for and the ledger lacks; `event` is the cause of it.
+
+    `met` are the clicks that the order meets now: all that join it when it is opened, later the one that was counted.
+    """
     effects.orders[order.key] = order
-    _settle_credit(order, last_click(clicks, order.buyer, books.terms), effects)
+    # An order of before clicks were held tells at least whose commission it bears.
+    held = find(order.last_click_id or order.commission.token_id)
+    held_cps = find(order.last_cps_click_id or order.commission.token_id)
+    last = _later(held, last_click(met, order.buyer, books.terms))
+    last_cps = _later(held_cps, last_click(met, order.buyer, books.terms, model="cps"))
+    order.last_click_id = last.ad.token_id if last is not None else ""
+    order.last_cps_click_id = last_cps.ad.token_id if last_cps is not None else ""
+    _settle_credit(order, last, effects)
     if order.paid:
-        _Commission(order, event, books, effects).settle(last_click(clicks, order.buyer, books.terms, model="cps"))
+        _Commission(order, event, books, effects).settle(last_cps)
+
+
+def _later(held: Touch | None, new: Touch | None) -> Touch | None:
+    return max((touch for touch in (held, new) if touch is not None), key=lambda touch: touch.rank, default=None)
 
 
 def _settle_credit(order: OrderState, click: Touch | None, effects: Effects) -> None:

@@ -104,6 +104,7 @@ class IncomingEvent:
     order: OrderReport | None
     content: bytes
     body: bytes
+    sighting_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +120,17 @@ class PreparedEvent:
     person_id: int
     ad: AdFacts | None
     order: OrderReport | None
+    sighting_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """A committed event; positions grow without gaps, in the order in which they become visible."""
+    """
+    A committed event; positions grow without gaps, in the order in which they become visible.
+
+    `person_id` is as it was told, or as it is now where the event was read for billing; `sighting_id` names the
+    identifier that led to the person, 0 where none is known.
+    """
 
     position: int
     event_type: EventType
@@ -134,6 +141,7 @@ class LoggedEvent:
     ad: AdFacts | None
     order: OrderReport | None
     body: bytes = b""
+    sighting_id: int = 0
 
     @property
     def cause_id(self) -> str:

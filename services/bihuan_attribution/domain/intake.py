@@ -72,6 +72,7 @@ def _prepare_token_event(event: IncomingEvent, keys: KeyRing, receive_us: int) -
         receive_time_us=receive_us,
         event_time_us=clamp(event.client_time_us, receive_us),
         person_id=0 if withheld else token.person_id,
+        sighting_id=0 if withheld or not token.person_id else token.sighting_id,
         ad=ad_facts(token),
         order=None,
     )
@@ -110,6 +111,7 @@ def _prepare_order_event(event: IncomingEvent, receive_us: int) -> PreparedEvent
         receive_time_us=receive_us,
         event_time_us=order.order_time_us,
         person_id=event.person_id if event.measurable else 0,
+        sighting_id=event.sighting_id if event.measurable and event.person_id else 0,
         ad=None,
         order=order,
     )

@@ -60,6 +60,10 @@ class OrderState:
     """
     One order. Stages are flags that only go up: cancelled wins over everything, so the sequence of arrival does not
     matter.
+
+    `last_click_id` and `last_cps_click_id` are the tokens of the latest clicks that it met, of any pricing model and of
+    CPS. An order meets the clicks of its person when it is opened, and later ones when they are counted; what it has
+    met stays, whatever becomes of the person.
     """
 
     advertiser_id: str
@@ -73,6 +77,8 @@ class OrderState:
     paid: bool = False
     completed: bool = False
     cancelled: bool = False
+    last_click_id: str = ""
+    last_cps_click_id: str = ""
     items: dict[str, ItemState] = field(default_factory=dict)
     commission: CommissionState = field(default_factory=CommissionState)
     credit: ReportCredit | None = None

@@ -154,6 +154,24 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """A span of a person whose counters are to be begun anew."""
+
+    person_id: int
+    bucket: str
+    garbage_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """A person whose impressions with an advertiser are to be counted anew; `lost` where some went to another one."""
+
+    advertiser_id: str
+    person_id: int
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetState:
     """An advertiser's state as billed up to `position`; a higher `version` is a later one."""
 

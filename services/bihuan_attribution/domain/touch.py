@@ -18,6 +18,10 @@ class Touch:
     person_id: int
     ad: AdFacts
 
+    def is_click(self, token_id: str) -> bool:
+        """Whether it is the click of a token."""
+        return self.event_type is EventType.CLICK and self.ad.token_id == token_id
+
     @property
     def rank(self) -> tuple[int, str]:
         """Later touches are higher; at the same instant the event id decides."""

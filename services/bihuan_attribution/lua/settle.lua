@@ -17,6 +17,12 @@ local function count(person, slots)
   end
 end
 
+-- What was reserved under an id that the person had before goes back; its impression counts for the person of now.
+local function is_anothers(person, slots)
+  local own = P .. 'c:' .. person .. ':'
+  return person ~= '0' and #slots > 0 and string.sub(slots[1][1], 1, #own) ~= own
+end
+
 local at = 4
 for i = 1, tonumber(ARGV[3]) do
   local rid, campaign, token, position = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
@@ -28,10 +34,14 @@ for i = 1, tonumber(ARGV[3]) do
     at = at + 3
   end
   local rkey = P .. 'r:' .. rid
-  local r = rid ~= '' and redis.call('HMGET', rkey, 'h', 'm', 's', 'c', 'money') or {false}
+  local r = rid ~= '' and redis.call('HMGET', rkey, 'h', 'm', 's', 'c', 'money', 'slots') or {false}
   -- What ended, or went over to another campaign, is not this event's reservation any more.
   if r[1] == campaign then
     if counts and r[4] ~= '1' then
+      if r[3] == '1' and is_anothers(person, cjson.decode(r[6])) then
+        for _, c in ipairs(cjson.decode(r[6])) do redis.call('HINCRBY', c[1], c[2], -1) end
+        r[3] = '0'
+      end
       if r[3] ~= '1' then count(person, slots) end
       redis.call('HSET', rkey, 's', '0', 'c', '1')
       r[3] = '0'

@@ -34,10 +34,12 @@ async def explain_order(advertiser_id: str, order_id: str, orders: OrderFiles) -
     if found is None:
         raise NotFound("there is no such order")
     buyer = found.order.buyer
-    winner = last_click(found.touches, buyer, found.terms)
+    met = next((one for one in found.touches if one.is_click(found.order.last_click_id)), None)
+    winner = met or last_click(found.touches, buyer, found.terms)
     parts = [
-        Part(touch, join_of(touch, buyer), WHOLE_PPM if touch is winner else 0)
+        # A click that was met stays with its order, though its person may be another one by now.
+        Part(touch, join_of(touch, buyer) or "person", WHOLE_PPM if touch is winner else 0)
         for touch in found.touches
-        if join_of(touch, buyer) and in_window(touch, buyer.order_time_us, found.terms)
+        if touch is met or (join_of(touch, buyer) and in_window(touch, buyer.order_time_us, found.terms))
     ]
     return Explanation(found.order, tuple(sorted(parts, key=lambda part: part.touch.rank)), found.body)

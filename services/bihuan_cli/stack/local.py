@@ -55,7 +55,7 @@ async def local_stack(
         plans = plan_stack(
             folder, secrets, engines, clock=clock, inherited=os.environ, gateway_port=gateway_port, overrides=overrides
         )
-        running = _describe(plans, clock)
+        running = _describe(plans, clock, valkey)
 
         def publish() -> None:
             running.pids.clear()
@@ -75,13 +75,14 @@ async def local_stack(
             folder.stack.unlink(missing_ok=True)
 
 
-def _describe(plans: Sequence[ProcessPlan], clock: str) -> RunningStack:
+def _describe(plans: Sequence[ProcessPlan], clock: str, valkey: WatchedValkey | None) -> RunningStack:
     ports = {plan.name: plan.port for plan in plans}
     return RunningStack(
         gateway_url=f"http://127.0.0.1:{ports['gateway']}",
         targets={name: f"127.0.0.1:{ports[name]}" for name in GRPC_SERVICES},
         clock=clock,
         supervisor_pid=os.getpid(),
+        redis_url=None if valkey is None else valkey.url,
     )
 
 

@@ -11,6 +11,8 @@ from bihuan_cli.stack.secrets import StackSecrets, sha256_hex
 
 GRPC_SERVICES = ("identity", "profile", "scoring", "attribution")
 SERVICES = (*GRPC_SERVICES, "gateway")
+_ASKING_IDENTITY = ("profile", "scoring", "attribution")
+"""The services that have identity translate the person tokens of partners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,15 @@ def _own_settings(
     if name in GRPC_SERVICES:
         own["METRICS_PORT"] = str(ports[f"{name}-metrics"])
     if name == "identity":
-        own["PEPPER"] = secrets.identity_pepper
+        own |= {
+            "PEPPERS": secrets.identity_peppers,
+            "PSEUDONYM_KEYS": secrets.pseudonym_keys,
+            "RECEIPT_KEYS": secrets.receipt_keys,
+        }
+    if name in _ASKING_IDENTITY:
+        own |= {"CALLER_SECRET": getattr(secrets, f"{name}_secret"), "IDENTITY_TARGET": targets["identity"]}
     if name == "scoring":
-        own |= {"CALLER_SECRET": secrets.scoring_secret, "PROFILE_TARGET": targets["profile"]}
+        own["PROFILE_TARGET"] = targets["profile"]
     if name == "gateway":
         own |= {
             "CALLER_SECRET": secrets.gateway_secret,

@@ -4,16 +4,30 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
-CERTAIN_PPM = 1_000_000
+CERTAIN_PPM: Final = 1_000_000
 """Confidence 1, in millionths. Confidences are integers so that every store answers the same figure."""
 
-MAX_ITEM_IDENTIFIERS = 32
+MAX_ITEM_IDENTIFIERS: Final = 32
 """The most identifiers that one call may say belong together (the wire contract's bound)."""
 
-RESOLVE_SOURCE = "resolve"
+MAX_GENERATION: Final = 255
+"""Where generations end; index entries of such a person are never believed again."""
+
+MAX_PERSON_ID: Final = 2**36 - 1
+"""Ids above it are never handed out (the index keeps ids in 36 bits)."""
+
+SECOND_US: Final = 1_000_000
+
+LONGEST_TTL_US: Final = 730 * 86_400 * 1_000_000
+"""The longest that a tie holds without being seen again: two years, in microseconds."""
+
+RESOLVE_SOURCE: Final = "resolve"
 """The source of evidence that comes from seeing identifiers together in one request."""
+
+SIGHTING_BYTES: Final = 8
+"""A sighting is named by the first bytes of its key; see `Node.sightings`."""
 
 
 class EvidenceKind(StrEnum):
@@ -23,22 +37,36 @@ class EvidenceKind(StrEnum):
     PROBABILISTIC = "probabilistic"
 
 
-@dataclass(frozen=True, slots=True)
-class KeyedIdentifier:
-    """An identifier as the graph knows it: 16-byte keyed hash, and its namespace with that one's trust and bound."""
+class KeyedIdentifier(NamedTuple):
+    """
+    An identifier as the graph knows it: 16-byte keyed hash, and its namespace with that one's trust and bounds.
+
+    A tuple, because a batch makes thousands and a frozen dataclass takes three times as long to make.
+
+    `previous_key` is the hash under the pepper before the current one, while that one is still read. `ttl_us` is how
+    long, in microseconds, a tie to it holds after it was last seen.
+    """
 
     key: bytes
     namespace: str
     trust_ppm: int
     max_degree: int
+    previous_key: bytes | None = None
+    ttl_us: int = LONGEST_TTL_US
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """Where an identifier belongs, and the confidence (millionths) of the weakest link on its best path there."""
+    """
+    Where an identifier belongs.
+
+    `confidence_ppm` (millionths) is that of the weakest link on its best path to what the person began with;
+    `generation` counts how often the person gave up or re-rated identifiers, so that older copies are known to be old.
+    """
 
     person_id: int
     confidence_ppm: int
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,66 +80,124 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """A recorded claim with the keys it ties together. Times in microseconds since the epoch."""
+class Piece:
+    """
+    A current piece of evidence: the identifiers `members` belong together. Times in seconds since the epoch.
+
+    It is kept with `person_id`, the person of those of its members that nothing forbids to merge.
+    """
 
     evidence_id: int
+    person_id: int
     kind: EvidenceKind
     source: str
     confidence_ppm: int
-    observe_time_us: int
-    record_time_us: int
+    first_seen_s: int
+    last_seen_s: int
     members: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """A person as created; `founder` is the key of the identifier that confidences are measured from."""
+class Node:
+    """
+    A known identifier.
 
-    person_id: int
-    founder: bytes
-    create_time_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class IdentifierRow:
-    """A stored identifier."""
+    `ordinal` places its first sighting among the evidence where it was first seen alone; None where a piece of evidence
+    brought it. `quarantine_time_s` is set while it connects too many others. `loose` nodes cannot be found through the
+    evidence of their person: they have none, or are quarantined. `former_sightings` names it under earlier peppers.
+    """
 
     key: bytes
     namespace: str
-    attachment: Attachment
-    first_seen_time_us: int
+    person_id: int
+    confidence_ppm: int
+    first_seen_s: int
+    epoch: int
+    ordinal: int | None = None
+    quarantine_time_s: int | None = None
+    loose: bool = False
+    former_sightings: bytes = b""
+
+    def sightings(self) -> tuple[int, ...]:
+        """Return every handle under which events of this identifier were recorded."""
+        handles = self.former_sightings + self.key[:SIGHTING_BYTES]
+        return tuple(
+            int.from_bytes(handles[at : at + SIGHTING_BYTES], "big") for at in range(0, len(handles), SIGHTING_BYTES)
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Merge:
-    """The person `absorbed_id` became part of `survivor_id`. Numbered in the order of commit, without gaps."""
-
-    merge_id: int
-    survivor_id: int
-    absorbed_id: int
-    evidence_id: int
-    merge_time_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOutcome:
-    """What a link led to: the surviving person, the persons merged into it by this link, the evidence recorded."""
+class PersonRow:
+    """A person as created, the ordinal of the evidence that its id rests on (0: none), and its generation."""
 
     person_id: int
-    merged_person_ids: tuple[int, ...]
-    evidence_id: int
+    create_time_s: int
+    anchor: int = 0
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class LinkRecord:
-    """A link request that was carried out: who asked, under which id, the digest of its content, and its outcome."""
+class Alias:
+    """`alias_id` stands for `person_id` now. `anchor` is the ordinal of the evidence that it was absorbed with."""
+
+    alias_id: int
+    person_id: int
+    anchor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One person after a change, with the sightings that are its own where the change has several parts."""
+
+    person_id: int
+    sightings: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PersonsChange:
+    """
+    What belonged to any of the persons `before` belongs to `parts` now. Numbered in the order of commit, without gaps.
+
+    `generations` are the persons whose older index entries are void, each with its new generation. `evidence_id` is 0
+    where no single piece of evidence caused it.
+    """
+
+    change_id: int
+    time_s: int
+    evidence_id: int
+    before: tuple[int, ...]
+    parts: tuple[Part, ...]
+    generations: tuple[tuple[int, int], ...] = ()
+
+
+class Operation(StrEnum):
+    """What a recorded request asked for."""
+
+    LINK = "link"
+    UNLINK = "unlink"
+    ERASE = "erase"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """A request that was carried out: who asked, under which id, the digest of its content, and the answer given."""
 
     caller: str
     request_id: str
+    operation: Operation
     body_sha256: bytes
-    record_time_us: int
-    outcome: LinkOutcome
+    time_s: int
+    outcome: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A person that was erased: which ids it had, and the keys that may not come back, ascending."""
+
+    erasure_id: int
+    time_s: int
+    person_ids: tuple[int, ...]
+    keys: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,34 +206,46 @@ class Counters:
 
     person_id: int = 1
     evidence_id: int = 1
-    merge_id: int = 1
+    change_id: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class GraphChange:
-    """Everything that one decision writes; a store applies all of it or nothing."""
+    """
+    Everything that one decision writes; a store applies all of it or nothing.
+
+    `nodes`, `persons`, `pieces` and `aliases` are put in place of what is there; the `gone_*` are removed. `ties` are
+    pairs (quarantined key, evidence id).
+    """
 
     counters: Counters
-    persons: tuple[Person, ...] = ()
-    identifiers: tuple[IdentifierRow, ...] = ()
-    moves: tuple[tuple[bytes, Attachment], ...] = ()
-    evidence: tuple[Evidence, ...] = ()
-    merges: tuple[Merge, ...] = ()
-    request: LinkRecord | None = None
-
-    def attachments(self) -> dict[bytes, Attachment]:
-        """Return where every new or moved identifier belongs now."""
-        return {row.key: row.attachment for row in self.identifiers} | dict(self.moves)
+    nodes: tuple[Node, ...] = ()
+    gone_nodes: tuple[bytes, ...] = ()
+    persons: tuple[PersonRow, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    gone_pieces: tuple[int, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+    gone_aliases: tuple[int, ...] = ()
+    ties: tuple[tuple[bytes, int], ...] = ()
+    gone_ties: tuple[tuple[bytes, int], ...] = ()
+    changes: tuple[PersonsChange, ...] = ()
+    erasures: tuple[Erasure, ...] = ()
+    tombstones_carried: tuple[tuple[bytes, bytes], ...] = ()
+    revocations: tuple[tuple[str, bytes | None], ...] = ()
+    """Namespaces that are given up, each with the key up to which its identifiers are forgotten; None when all are."""
+    requests: tuple[RequestRecord, ...] = ()
+    attachments: Mapping[bytes, Attachment] | None = None
+    """Where every node that is new or has moved belongs now, for the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class PersonView:
-    """All that is known of a surviving person; lists are ordered oldest first."""
+    """All that is known of a standing person; lists are ordered oldest first."""
 
-    person: Person
-    identifiers: tuple[IdentifierRow, ...]
-    evidence: tuple[Evidence, ...]
-    merges: tuple[Merge, ...]
+    person: PersonRow
+    nodes: tuple[Node, ...]
+    pieces: tuple[Piece, ...]
+    changes: tuple[PersonsChange, ...]
     alias_ids: tuple[int, ...]
 
 
@@ -157,23 +255,50 @@ class GraphView(Protocol):
     def counters(self) -> Counters:
         """Return the next free ids."""
 
-    def attachments(self, keys: Sequence[bytes]) -> Mapping[bytes, Attachment]:
-        """Return where each known key belongs; unknown keys are left out."""
+    def nodes(self, keys: Sequence[bytes]) -> Mapping[bytes, Node]:
+        """Return each known node; unknown keys are left out."""
 
-    def neighbours(self, keys: Sequence[bytes]) -> Mapping[bytes, AbstractSet[bytes]]:
-        """Return, for each key with evidence, the other keys that share a piece of evidence with it."""
+    def loose_nodes(self, person_ids: Sequence[int]) -> Sequence[Node]:
+        """Return the loose nodes of these persons."""
 
-    def members(self, person_ids: Sequence[int]) -> Mapping[bytes, Attachment]:
-        """Return every identifier of these persons."""
+    def pieces_of(self, person_ids: Sequence[int]) -> Sequence[Piece]:
+        """Return every piece of evidence kept with these persons, oldest first."""
 
-    def sizes(self, person_ids: Sequence[int]) -> Mapping[int, int]:
-        """Return how many identifiers each of these persons has."""
+    def pieces_tied(self, key: bytes, limit: int) -> Sequence[Piece]:
+        """Return up to `limit` pieces that name this quarantined key, oldest first."""
 
-    def evidence(self, keys: Sequence[bytes]) -> Sequence[Evidence]:
-        """Return every piece of evidence that has one of these keys as a member, oldest first."""
+    def tie_count(self, key: bytes, limit: int) -> int:
+        """Return how many pieces name this quarantined key; not counted beyond `limit`."""
 
-    def founder(self, person_id: int) -> bytes:
-        """Return the founding key of a person that exists."""
+    def piece(self, evidence_id: int) -> Piece | None:
+        """Return one piece; None where there is none such any more."""
 
-    def request(self, caller: str, request_id: str) -> LinkRecord | None:
-        """Return the link that this caller asked for under this id, if any."""
+    def pieces_after(self, evidence_id: int, limit: int) -> Sequence[Piece]:
+        """Return the next pieces above an evidence id, ascending."""
+
+    def nodes_after(self, key: bytes, limit: int) -> Sequence[Node]:
+        """Return the next nodes above a key, ascending."""
+
+    def persons(self, person_ids: Sequence[int]) -> Mapping[int, PersonRow]:
+        """Return these persons as created; unknown ids are left out."""
+
+    def aliases_of(self, person_ids: Sequence[int]) -> Sequence[Alias]:
+        """Return the aliases that stand for these persons."""
+
+    def alias(self, person_id: int) -> int:
+        """Return the person that stands for this id: itself where it is no alias."""
+
+    def tombstones(self, keys: Sequence[bytes]) -> AbstractSet[bytes]:
+        """Return which of these keys were erased."""
+
+    def erased_keys(self, erasure_id: int) -> tuple[bytes, ...]:
+        """Return the keys that an erasure left tombstones of, ascending."""
+
+    def revoked_namespaces(self) -> AbstractSet[str]:
+        """Return the namespaces that were given up."""
+
+    def revocation(self, namespace: str) -> bytes | None:
+        """Return up to which key the identifiers of a namespace are forgotten; None when all are."""
+
+    def request(self, caller: str, request_id: str) -> RequestRecord | None:
+        """Return what this caller asked for under this id, if anything."""

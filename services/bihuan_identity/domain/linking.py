@@ -1,33 +1,39 @@
-"""How evidence joins persons: who survives a merge, what the guards refuse, how confident each identifier then is."""
+"""Requests that tie identifiers together, and how a repeated one is recognised."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bihuan_identity.domain.barring import barred_keys
 from bihuan_identity.domain.graph import (
-    CERTAIN_PPM,
-    Attachment,
+    SECOND_US,
     Claim,
-    Counters,
-    Evidence,
     GraphChange,
     GraphView,
-    IdentifierRow,
     KeyedIdentifier,
-    LinkOutcome,
-    LinkRecord,
-    Merge,
-    Person,
+    Operation,
+    RequestRecord,
 )
-
-
-class GuardRefusedError(Exception):
-    """A guard refuses the link; nothing changes. The text says which bound, without any identifier."""
+from bihuan_identity.domain.loaded import LoadedGraph
+from bihuan_identity.domain.regrouping import GuardRefusedError
+from bihuan_identity.domain.working import Linked, Rules, tie_together
 
 
 class ContentConflictError(Exception):
     """The request id came before with other content."""
+
+
+class BarredError(Exception):
+    """One of the identifiers was erased or its namespace given up; `position` is its place in the request."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(position)
+        self.position = position
+
+
+RefusedLink = ContentConflictError | BarredError | GuardRefusedError
+"""Why a link of a batch was not carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,127 +56,63 @@ class LinkCommand:
         return digest.digest()
 
 
-def plan_link(
-    view: GraphView, command: LinkCommand, *, max_cluster_size: int
-) -> tuple[GraphChange | None, LinkOutcome]:
+def plan_links(
+    view: GraphView, commands: Sequence[LinkCommand], rules: Rules, *, epoch: int
+) -> tuple[GraphChange, tuple[Linked | RefusedLink, ...]]:
     """
-    Plan one link: record the evidence, attach new identifiers, merge the persons it connects.
+    Plan links in order; each sees what the ones before it did, and one that is refused changes nothing.
 
-    The oldest person (smallest id) survives; without any, a new one begins. A repeated request is answered as before
-    and changes nothing (None). Raises ContentConflictError where the id came with other content, and GuardRefusedError
-    where the person would have more than `max_cluster_size` identifiers, or one identifier more neighbours than its
-    namespace allows.
+    A repeated request is answered as before and changes nothing.
     """
-    before = view.request(command.caller, command.request_id)
+    graph = LoadedGraph(view, time_s=0, epoch=epoch)
+    graph.load_identifiers(identifier for command in commands for identifier in command.identifiers)
+    outcomes: list[Linked | RefusedLink] = []
+    for command in commands:
+        graph.time_s = command.time_us // SECOND_US
+        try:
+            outcomes.append(_link(graph, command, rules))
+        except (ContentConflictError, BarredError, GuardRefusedError) as refusal:
+            outcomes.append(refusal)
+    return graph.difference(), tuple(outcomes)
+
+
+def _link(graph: LoadedGraph, command: LinkCommand, rules: Rules) -> Linked:
+    digest = command.body_sha256()
+    before = recorded(graph, command.caller, command.request_id, Operation.LINK, digest)
     if before is not None:
-        if before.body_sha256 != command.body_sha256():
-            raise ContentConflictError
-        return None, before.outcome
-    known = view.attachments([identifier.key for identifier in command.identifiers])
-    fresh = [identifier for identifier in command.identifiers if identifier.key not in known]
-    person_ids = sorted({attachment.person_id for attachment in known.values()})
-    members = view.members(person_ids)
-    check_cluster_size(len(members) + len(fresh), max_cluster_size)
-    check_degrees(command.identifiers, view.neighbours(list(known)))
-    return _join(view, command, person_ids, members, fresh)
+        person_id, evidence_id, quarantined, *merged = unpack_ids(before.outcome)
+        return Linked(person_id, tuple(merged), evidence_id, bool(quarantined))
+    barred = barred_keys(graph, command.identifiers)
+    for position, identifier in enumerate(command.identifiers):
+        if identifier.key in barred:
+            raise BarredError(position)
+    linked = tie_together(graph, rules, command.identifiers, command.claim)
+    outcome = pack_ids(linked.person_id, linked.evidence_id, int(linked.quarantined), *linked.merged_person_ids)
+    record = RequestRecord(command.caller, command.request_id, Operation.LINK, digest, graph.time_s, outcome)
+    graph.requests.append(record)
+    return linked
 
 
-def check_cluster_size(identifiers: int, max_cluster_size: int) -> None:
-    """Refuse a person of more identifiers than one can have."""
-    if identifiers > max_cluster_size:
-        raise GuardRefusedError(f"the person would have {identifiers} identifiers, more than {max_cluster_size}")
-
-
-def check_degrees(identifiers: Sequence[KeyedIdentifier], neighbours: Mapping[bytes, AbstractSet[bytes]]) -> None:
-    """Refuse to tie an identifier to more others than its namespace allows; `neighbours` are those it has already."""
-    keys = {identifier.key for identifier in identifiers}
-    for identifier in identifiers:
-        degree = len((keys | neighbours.get(identifier.key, frozenset())) - {identifier.key})
-        if degree > identifier.max_degree:
-            raise GuardRefusedError(
-                f"one {identifier.namespace} would have {degree} neighbours, more than {identifier.max_degree}"
-            )
-
-
-def _join(
-    view: GraphView,
-    command: LinkCommand,
-    person_ids: Sequence[int],
-    members: Mapping[bytes, Attachment],
-    fresh: Sequence[KeyedIdentifier],
-) -> tuple[GraphChange, LinkOutcome]:
-    counters = view.counters()
-    evidence = _evidence(command, counters.evidence_id)
-    persons: tuple[Person, ...] = ()
-    if person_ids:
-        survivor_id, founder = person_ids[0], view.founder(person_ids[0])
-    else:
-        survivor_id, founder = counters.person_id, command.identifiers[0].key
-        persons = (Person(survivor_id, founder, command.time_us),)
-    absorbed = person_ids[1:]
-    confidences = _confidences(view, evidence, founder, members)
-    outcome = LinkOutcome(survivor_id, tuple(absorbed), evidence.evidence_id)
-    after = {key: Attachment(survivor_id, confidences[key]) for key in confidences}
-    change = GraphChange(
-        counters=Counters(
-            counters.person_id + len(persons), counters.evidence_id + 1, counters.merge_id + len(absorbed)
-        ),
-        persons=persons,
-        identifiers=tuple(
-            IdentifierRow(identifier.key, identifier.namespace, after[identifier.key], command.time_us)
-            for identifier in fresh
-        ),
-        moves=tuple((key, after[key]) for key, was in members.items() if after[key] != was),
-        evidence=(evidence,),
-        merges=tuple(
-            Merge(counters.merge_id + offset, survivor_id, person_id, evidence.evidence_id, command.time_us)
-            for offset, person_id in enumerate(absorbed)
-        ),
-        request=LinkRecord(command.caller, command.request_id, command.body_sha256(), command.time_us, outcome),
-    )
-    return change, outcome
-
-
-def _evidence(command: LinkCommand, evidence_id: int) -> Evidence:
-    claim = command.claim
-    return Evidence(
-        evidence_id=evidence_id,
-        kind=claim.kind,
-        source=claim.source,
-        confidence_ppm=claim.confidence_ppm,
-        observe_time_us=command.time_us if claim.observe_time_us is None else claim.observe_time_us,
-        record_time_us=command.time_us,
-        members=tuple(identifier.key for identifier in command.identifiers),
-    )
-
-
-def _confidences(
-    view: GraphView, evidence: Evidence, founder: bytes, members: Mapping[bytes, Attachment]
-) -> dict[bytes, int]:
-    certain = evidence.confidence_ppm == CERTAIN_PPM
-    if certain and all(attachment.confidence_ppm == CERTAIN_PPM for attachment in members.values()):
-        # Nothing uncertain is involved, so the evidence of the whole person need not be read.
-        return dict.fromkeys([*members, *evidence.members], CERTAIN_PPM)
-    return strongest_paths(founder, [*view.evidence(list(members)), evidence])
-
-
-def strongest_paths(founder: bytes, evidence: Iterable[Evidence]) -> dict[bytes, int]:
+def recorded(
+    graph: LoadedGraph, caller: str, request_id: str, operation: Operation, body_sha256: bytes
+) -> RequestRecord | None:
     """
-    Return, for every key that evidence connects with `founder`, the confidence of its strongest path there.
+    Return the record of a request that was carried out before, in this transaction or an earlier one.
 
-    A path is as strong as its weakest piece of evidence (millionths); the founder itself is certain. Pieces are added
-    from the strongest down, so a key's confidence is that of the piece which first connects it.
+    Raises ContentConflictError where the id came with another operation or content.
     """
-    groups: dict[bytes, set[bytes]] = {founder: {founder}}
-    confidences = {founder: CERTAIN_PPM}
-    for piece in sorted(evidence, key=lambda piece: -piece.confidence_ppm):
-        parts = {id(group): group for group in (groups.setdefault(key, {key}) for key in piece.members)}
-        if len(parts) == 1:
-            continue
-        joined = set().union(*parts.values())
-        for key in joined:
-            groups[key] = joined
-        if founder in joined:
-            for key in joined:
-                confidences.setdefault(key, piece.confidence_ppm)
-    return confidences
+    pending = (record for record in graph.requests if (record.caller, record.request_id) == (caller, request_id))
+    before = next(pending, None) or graph.view.request(caller, request_id)
+    if before is not None and (before.operation, before.body_sha256) != (operation, body_sha256):
+        raise ContentConflictError
+    return before
+
+
+def pack_ids(*numbers: int) -> bytes:
+    """Write numbers of up to 64 bits, 8 bytes each, big-endian."""
+    return struct.pack(f">{len(numbers)}Q", *numbers)
+
+
+def unpack_ids(packed: bytes) -> tuple[int, ...]:
+    """Read what `pack_ids` wrote."""
+    return struct.unpack(f">{len(packed) // 8}Q", packed)

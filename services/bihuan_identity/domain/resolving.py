@@ -1,21 +1,27 @@
 """How identifiers are resolved: what is answered for known ones, and what is written for new ones."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
+from bihuan_identity.domain.barring import barred_keys
 from bihuan_identity.domain.graph import (
     CERTAIN_PPM,
     RESOLVE_SOURCE,
+    SECOND_US,
+    SIGHTING_BYTES,
     Attachment,
-    Counters,
-    Evidence,
+    Claim,
     EvidenceKind,
     GraphChange,
     GraphView,
-    IdentifierRow,
     KeyedIdentifier,
-    Person,
 )
+from bihuan_identity.domain.loaded import LoadedGraph
+from bihuan_identity.domain.regrouping import GuardRefusedError
+from bihuan_identity.domain.working import Rules, create, tie_together
+
+_SEEN_TOGETHER = Claim(EvidenceKind.DETERMINISTIC, RESOLVE_SOURCE, CERTAIN_PPM, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The person behind an item; `person_id` None means that nobody is known."""
+    """The person behind an item, and the sighting that led there; `person_id` None means that nobody is known."""
 
     person_id: int | None
     confidence_ppm: int = 0
     created: bool = False
     ambiguous: bool = False
+    sighting_id: int = 0
 
 
 NOBODY = Resolution(None)
@@ -45,23 +52,31 @@ def answer(item: Item, known: Mapping[bytes, Attachment]) -> Resolution:
     Answer from what is known, without changing anything.
 
     Where the identifiers point to several persons the oldest (smallest id) is answered as ambiguous. The confidence is
-    that of the weakest identifier that points to the answered person, and never above its namespace's trust.
+    that of the weakest identifier that points to the answered person, and never above its namespace's trust. A
+    quarantined identifier (confidence 0) counts only where no other is known.
     """
     person_id: int | None = None
     confidence_ppm = CERTAIN_PPM
     ambiguous = False
+    sighting = b""
     for identifier in item.identifiers:
         attachment = known.get(identifier.key)
-        if attachment is None:
+        if attachment is None or (person_id is not None and not attachment.confidence_ppm):
             continue
         if person_id is not None and attachment.person_id != person_id:
-            ambiguous = True
-            if attachment.person_id > person_id:
-                continue
-            confidence_ppm = CERTAIN_PPM
+            if confidence_ppm:
+                ambiguous = True
+                if attachment.person_id > person_id:
+                    continue
+            confidence_ppm, sighting = CERTAIN_PPM, b""
         person_id = attachment.person_id
         confidence_ppm = min(confidence_ppm, attachment.confidence_ppm, identifier.trust_ppm)
-    return NOBODY if person_id is None else Resolution(person_id, confidence_ppm, ambiguous=ambiguous)
+        sighting = sighting or identifier.key
+    if person_id is None:
+        return NOBODY
+    return Resolution(
+        person_id, confidence_ppm, ambiguous=ambiguous, sighting_id=int.from_bytes(sighting[:SIGHTING_BYTES], "big")
+    )
 
 
 def needs_writing(item: Item, known: Mapping[bytes, Attachment], resolution: Resolution) -> bool:
@@ -71,115 +86,67 @@ def needs_writing(item: Item, known: Mapping[bytes, Attachment], resolution: Res
     return any(identifier.key not in known for identifier in item.identifiers)
 
 
-@dataclass(slots=True)
-class _Draft:
-    """The graph as it will be once the items planned so far are written."""
-
-    counters: Counters
-    known: dict[bytes, Attachment]
-    sizes: dict[int, int] = field(default_factory=dict)
-    degrees: dict[bytes, int] = field(default_factory=dict)
-    persons: list[Person] = field(default_factory=list)
-    identifiers: list[IdentifierRow] = field(default_factory=list)
-    evidence: list[Evidence] = field(default_factory=list)
-
-    def change(self) -> GraphChange:
-        return GraphChange(
-            counters=self.counters,
-            persons=tuple(self.persons),
-            identifiers=tuple(self.identifiers),
-            evidence=tuple(self.evidence),
-        )
-
-
 def plan_resolve(
-    view: GraphView, items: Sequence[Item], *, max_cluster_size: int
+    view: GraphView, items: Sequence[Item], rules: Rules, *, epoch: int
 ) -> tuple[GraphChange, tuple[Resolution, ...]]:
     """
     Resolve items in order and plan what is to be written; an item sees what earlier items create.
 
     An item of which nothing is known becomes a person. New identifiers beside known ones of one person attach to that
-    person by deterministic evidence with the best known of them, except where a guard (cluster size, degree) forbids:
-    then the known person is answered and the new identifiers stay unknown. Ambiguous items change nothing.
+    person by deterministic evidence with the best known of them, except where a guard forbids it: then the known person
+    is answered and the new identifiers stay unknown. Nothing attaches through a quarantined identifier. Ambiguous items
+    change nothing, erased and revoked identifiers are not created, and one known under the previous pepper is re-keyed.
     """
-    draft = _Draft(view.counters(), dict(view.attachments(_keys(items))))
-    _load_guards(view, items, draft)
+    graph = LoadedGraph(view, time_s=0, epoch=epoch)
+    identifiers = list({identifier.key: identifier for item in items for identifier in item.identifiers}.values())
+    graph.load_identifiers(identifiers)
+    barred = barred_keys(graph, identifiers)
     resolutions = []
     for item in items:
-        resolution = answer(item, draft.known)
-        if needs_writing(item, draft.known, resolution):
-            resolution = _write(item, resolution, draft, max_cluster_size)
+        graph.time_s = item.time_us // SECOND_US
+        known = _known(graph, item)
+        resolution = answer(item, known)
+        if needs_writing(item, known, resolution):
+            resolution = _write(graph, rules, item, resolution, barred)
         resolutions.append(resolution)
-    return draft.change(), tuple(resolutions)
+    return graph.difference(), tuple(resolutions)
 
 
-def _keys(items: Iterable[Item]) -> list[bytes]:
-    return list({identifier.key: None for item in items for identifier in item.identifiers})
+def _known(graph: LoadedGraph, item: Item) -> dict[bytes, Attachment]:
+    nodes = (graph.node(identifier.key) for identifier in item.identifiers)
+    return {node.key: Attachment(node.person_id, node.confidence_ppm) for node in nodes if node is not None}
 
 
-def _load_guards(view: GraphView, items: Sequence[Item], draft: _Draft) -> None:
-    anchors = (
-        list(draft.known) if any(needs_writing(item, draft.known, answer(item, draft.known)) for item in items) else []
-    )
-    if anchors:
-        draft.sizes.update(view.sizes(sorted({draft.known[key].person_id for key in anchors})))
-        draft.degrees.update((key, len(others)) for key, others in view.neighbours(anchors).items())
-
-
-def _write(item: Item, resolution: Resolution, draft: _Draft, max_cluster_size: int) -> Resolution:
-    fresh = [identifier for identifier in item.identifiers if identifier.key not in draft.known]
-    if resolution.person_id is None:
-        return _create(item, draft)
-    anchor = max(
-        (identifier for identifier in item.identifiers if identifier.key in draft.known),
-        key=lambda identifier: draft.known[identifier.key].confidence_ppm,
-    )
-    size = draft.sizes.get(resolution.person_id, 0) + len(fresh)
-    degree = draft.degrees.get(anchor.key, 0) + len(fresh)
-    if size > max_cluster_size or degree > anchor.max_degree:
+def _write(
+    graph: LoadedGraph, rules: Rules, item: Item, resolution: Resolution, barred: AbstractSet[bytes]
+) -> Resolution:
+    fresh = [
+        identifier
+        for identifier in item.identifiers
+        if graph.node(identifier.key) is None and identifier.key not in barred
+    ]
+    if not fresh:
         return resolution
-    attachment = Attachment(resolution.person_id, draft.known[anchor.key].confidence_ppm)
-    _attach(item, fresh, attachment, draft)
-    draft.sizes[resolution.person_id] = size
-    draft.degrees[anchor.key] = degree
-    _tie(item, [anchor, *fresh], draft)
-    for identifier in fresh:
-        draft.degrees[identifier.key] = len(fresh)
-    return answer(item, draft.known)
+    known = _known(graph, item)
+    anchors = [identifier for identifier in item.identifiers if identifier.key in known]
+    best = max(anchors, key=lambda identifier: known[identifier.key].confidence_ppm, default=None)
+    if best is None or not known[best.key].confidence_ppm:
+        return _create(graph, rules, item, fresh)
+    try:
+        tie_together(graph, rules, [best, *fresh], _SEEN_TOGETHER)
+    except GuardRefusedError:
+        return resolution
+    return answer(item, _known(graph, item))
 
 
-def _create(item: Item, draft: _Draft) -> Resolution:
-    counters = draft.counters
-    person_id = counters.person_id
-    draft.counters = Counters(person_id + 1, counters.evidence_id, counters.merge_id)
-    draft.persons.append(Person(person_id, item.identifiers[0].key, item.time_us))
-    _attach(item, item.identifiers, Attachment(person_id, CERTAIN_PPM), draft)
-    draft.sizes[person_id] = len(item.identifiers)
-    if len(item.identifiers) > 1:
-        _tie(item, item.identifiers, draft)
-        for identifier in item.identifiers:
-            draft.degrees[identifier.key] = len(item.identifiers) - 1
-    confidence_ppm = min(identifier.trust_ppm for identifier in item.identifiers)
-    return Resolution(person_id, confidence_ppm, created=True)
-
-
-def _attach(item: Item, fresh: Sequence[KeyedIdentifier], attachment: Attachment, draft: _Draft) -> None:
-    for identifier in fresh:
-        draft.known[identifier.key] = attachment
-        draft.identifiers.append(IdentifierRow(identifier.key, identifier.namespace, attachment, item.time_us))
-
-
-def _tie(item: Item, identifiers: Sequence[KeyedIdentifier], draft: _Draft) -> None:
-    counters = draft.counters
-    draft.counters = Counters(counters.person_id, counters.evidence_id + 1, counters.merge_id)
-    draft.evidence.append(
-        Evidence(
-            evidence_id=counters.evidence_id,
-            kind=EvidenceKind.DETERMINISTIC,
-            source=RESOLVE_SOURCE,
-            confidence_ppm=CERTAIN_PPM,
-            observe_time_us=item.time_us,
-            record_time_us=item.time_us,
-            members=tuple(identifier.key for identifier in identifiers),
-        )
+def _create(graph: LoadedGraph, rules: Rules, item: Item, fresh: Sequence[KeyedIdentifier]) -> Resolution:
+    if any(len(fresh) > identifier.max_degree + 1 for identifier in fresh):
+        tie_together(graph, rules, fresh, _SEEN_TOGETHER)
+        return answer(item, _known(graph, item))
+    person_id = create(graph, fresh, _SEEN_TOGETHER)
+    return Resolution(
+        person_id,
+        min(identifier.trust_ppm for identifier in fresh),
+        created=True,
+        sighting_id=int.from_bytes(fresh[0].key[:SIGHTING_BYTES], "big"),
     )

@@ -71,7 +71,8 @@ class Event:
     One thing that one person did.
 
     `key` identifies it for ever within the person: whatever brings the same key again is a duplicate, whichever way
-    it came. `amount` counts for ORDER and REFUND and is ignored otherwise.
+    it came. `amount` counts for ORDER and REFUND and is ignored otherwise. `sighting_id` names the identifier that led
+    to the person: the event follows it where the person is split.
     """
 
     person_id: int
@@ -80,6 +81,7 @@ class Event:
     time_us: int
     tags: tuple[str, ...] = ()
     amount: Amount | None = None
+    sighting_id: int = 0
 
 
 def order_key(order_id: str) -> str:

@@ -44,6 +44,15 @@ class Weights(Generic[Key]):
     instant: Mapping[Key, float] = field(default_factory=dict)
 
 
+def total(one: Weights[Key], one_us: int, other: Weights[Key], other_us: int, max_keys: int) -> Weights[Key]:
+    """The sum of two sets of weights, each decayed by its own time to one common instant."""
+    draft = WeightsDraft(one, one_us)
+    slow, fast = long_factor(other_us), instant_factor(other_us)
+    for key, value in other.long.items():
+        draft.add(key, value * slow, other.instant.get(key, 0.0) * fast)
+    return draft.sealed(max_keys)
+
+
 class WeightsDraft(Generic[Key]):
     """Weights while events are added to them; `sealed` gives the result."""
 

@@ -19,10 +19,15 @@ FactValue = str | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Value of an attribute and when it was learnt, in microseconds since the epoch."""
+    """
+    Value of an attribute and when it was learnt, in microseconds since the epoch.
+
+    `sighting_id` names the identifier that led to the person, 0 where none is known.
+    """
 
     value: FactValue
     time_us: int
+    sighting_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,9 @@ class Record:
     Everything about a person. The weights and decayed sums hold as of `reference_us`, the newest event's time.
 
     Interests are kept apart by the class of the behaviour that formed them, so that consent can filter exactly.
-    `first_operation_us` is the time of the earliest event of the class OPERATION; 0 where there is none.
+    `first_operation_us` is the time of the earliest event of the class OPERATION; 0 where there is none. `former_ids`
+    are persons that became this one: their events are remembered under those. `moved_sightings` are sightings that went
+    to other persons, and to whom.
     """
 
     reference_us: int = 0
@@ -67,6 +74,8 @@ class Record:
     activity: Weights[int] = field(default_factory=Weights)
     counts: Mapping[int, Count] = field(default_factory=dict)
     orders: Orders = field(default_factory=Orders)
+    former_ids: tuple[int, ...] = ()
+    moved_sightings: Mapping[int, int] = field(default_factory=dict)
 
 
 EMPTY: Final = Record()
@@ -123,10 +132,10 @@ class _Draft:
         self._orders = _with_order(self._orders, event, long)
 
     def sealed(self) -> Record:
-        return Record(
+        return replace(
+            self._record,
             reference_us=self._reference_us,
             first_operation_us=self._first_operation_us,
-            facts=self._record.facts,
             operation_interests=self._interests[DataClass.OPERATION].sealed(MAX_INTERESTS),
             transaction_interests=self._interests[DataClass.TRANSACTION].sealed(MAX_INTERESTS),
             activity=self._activity.sealed(len(Behaviour)),

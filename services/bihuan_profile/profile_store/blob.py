@@ -1,7 +1,8 @@
 """
 The stored form of a record: 5 bytes of header and a MessagePack array.
 
-Header: one byte of format (`FORMAT`, or `ERASED` with nothing after it), four of revision (big-endian, never 0), so
+Header: one byte of format (`FORMAT`, `MOVED` with the id of the survivor in eight bytes and perhaps a record after it,
+or `ERASED` with nothing after it), four of revision (big-endian, never 0), so
 that a script can compare the revision without decoding anything. Weights are packed doubles behind the list of their
 keys, those with an instantaneous weight first. Facts learnt at the same instant share its number.
 """
@@ -13,11 +14,13 @@ from typing import Final, TypeVar
 import msgspec
 
 from bihuan_profile.domain.decay import Weights
-from bihuan_profile.domain.record import Count, Fact, Orders, Record, Spend
+from bihuan_profile.domain.record import EMPTY, Count, Fact, Orders, Record, Spend
 from bihuan_profile.use_cases.ports import Held
 
 FORMAT: Final = 1
 ERASED: Final = 0
+MOVED: Final = 2
+_SURVIVOR: Final = struct.Struct(">Q")
 HEADER: Final = struct.Struct(">BI")
 MAX_REVISION: Final = 2**32 - 1
 
@@ -51,6 +54,10 @@ class _Blob(msgspec.Struct, array_like=True):
     last_order_us: int
     orders: int
     monetary: dict[str, tuple[int, float]]
+    # What came later has a default, so that older blobs are still read.
+    former_ids: tuple[int, ...] = ()
+    moved_sightings: dict[int, int] = msgspec.field(default_factory=dict)
+    fact_sightings: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -67,10 +74,17 @@ def revision_bytes(revision: int) -> bytes:
     return HEADER.pack(FORMAT, revision)[1:] if revision else b""
 
 
-def encode(record: Record | None, revision: int) -> bytes:
-    """The stored form of a record, or of an erased person (None)."""
+def encode(record: Record | None, revision: int, moved_to: int = 0) -> bytes:
+    """The stored form of a record, of an erased person (None), or of one who lives on under another id."""
     if record is None:
         return HEADER.pack(ERASED, revision)
+    if moved_to:
+        rest = b"" if record == EMPTY else _encoded(record)
+        return HEADER.pack(MOVED, revision) + _SURVIVOR.pack(moved_to) + rest
+    return HEADER.pack(FORMAT, revision) + _encoded(record)
+
+
+def _encoded(record: Record) -> bytes:
     behaviours, active, weights = _pack(record.activity)
     counts = record.counts
     blob = _Blob(
@@ -88,8 +102,11 @@ def encode(record: Record | None, revision: int) -> bytes:
         last_order_us=record.orders.last_time_us,
         orders=record.orders.frequency,
         monetary={code: (spend.micros, spend.decayed_micros) for code, spend in record.orders.monetary.items()},
+        former_ids=record.former_ids,
+        moved_sightings=dict(record.moved_sightings),
+        fact_sightings={name: fact.sighting_id for name, fact in record.facts.items() if fact.sighting_id},
     )
-    return HEADER.pack(FORMAT, revision) + _encoder.encode(blob)
+    return _encoder.encode(blob)
 
 
 def decode(data: bytes | None) -> Held:
@@ -101,10 +118,15 @@ def decode(data: bytes | None) -> Held:
     form, revision = HEADER.unpack_from(data)
     if form == ERASED:
         return Held(revision=revision, erased=True)
-    if form != FORMAT:
+    if form not in (FORMAT, MOVED):
         raise DamagedBlobError(f"format {form}")
     try:
-        return Held(_record(_decoder.decode(memoryview(data)[HEADER.size :])), revision)
+        start, moved_to = HEADER.size, 0
+        if form == MOVED:
+            (moved_to,) = _SURVIVOR.unpack_from(data, start)
+            start += _SURVIVOR.size
+        record = _record(_decoder.decode(memoryview(data)[start:])) if len(data) > start or not moved_to else EMPTY
+        return Held(record, revision, moved_to=moved_to)
     except (msgspec.MsgspecError, struct.error, ValueError) as error:
         raise DamagedBlobError(str(error)) from error
 
@@ -114,7 +136,11 @@ def _record(blob: _Blob) -> Record:
     return Record(
         reference_us=blob.reference_us,
         first_operation_us=blob.first_operation_us,
-        facts={name: Fact(value, time_us) for time_us, facts in blob.facts for name, value in facts.items()},
+        facts={
+            name: Fact(value, time_us, blob.fact_sightings.get(name, 0))
+            for time_us, facts in blob.facts
+            for name, value in facts.items()
+        },
         operation_interests=_unpack(blob.operation.tags, blob.operation.active, blob.operation.weights),
         transaction_interests=_unpack(blob.transaction.tags, blob.transaction.active, blob.transaction.weights),
         activity=_unpack(activity.behaviours, activity.active, activity.weights),
@@ -127,6 +153,8 @@ def _record(blob: _Blob) -> Record:
             blob.orders,
             {code: Spend(micros, decayed) for code, (micros, decayed) in blob.monetary.items()},
         ),
+        former_ids=blob.former_ids,
+        moved_sightings=blob.moved_sightings,
     )
 
 

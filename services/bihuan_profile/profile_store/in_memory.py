@@ -14,6 +14,7 @@ class MemoryProfileStore:
     def __init__(self) -> None:
         self._held: dict[int, Held] = {}
         self._marks: set[tuple[int, Mark]] = set()
+        self._followed: int | None = None
 
     async def read(self, person_ids: Sequence[int]) -> list[Held]:
         """What is held about each, in the same order."""
@@ -23,7 +24,13 @@ class MemoryProfileStore:
         """What is held about each person, and which marks are known."""
         held = await self.read([ask.person_id for ask in asks])
         return [
-            Answer(one, tuple((ask.person_id, mark) in self._marks for mark in ask.marks))
+            Answer(
+                one,
+                tuple(
+                    (mark.person_id or ask.person_id, Mark(mark.month, mark.digest)) in self._marks
+                    for mark in ask.marks
+                ),
+            )
             for ask, one in zip(asks, held, strict=True)
         ]
 
@@ -35,7 +42,8 @@ class MemoryProfileStore:
             if current.revision == change.revision:
                 revision = next_revision(change.revision)
                 erased = change.record is None
-                self._held[change.person_id] = Held(change.record or Record(), revision, erased)
+                moved_to = 0 if erased else change.moved_to
+                self._held[change.person_id] = Held(change.record or Record(), revision, erased, moved_to)
                 self._marks.update((change.person_id, mark) for mark in change.marks)
                 written.append(True)
             else:
@@ -44,9 +52,19 @@ class MemoryProfileStore:
 
     async def scan(self, batch_size: int) -> AsyncIterator[list[tuple[int, Record]]]:
         """Every person who is not erased, in batches."""
-        everyone = [(person_id, held.record) for person_id, held in self._held.items() if not held.erased]
+        everyone = [
+            (person_id, held.record) for person_id, held in self._held.items() if not held.erased and not held.moved_to
+        ]
         for start in range(0, len(everyone), batch_size):
             yield everyone[start : start + batch_size]
+
+    async def followed(self) -> int | None:
+        """The last change of who is who that was followed."""
+        return self._followed
+
+    async def note_followed(self, change_id: int) -> None:
+        """Note how far changes were followed."""
+        self._followed = change_id
 
     async def ping(self) -> bool:
         """Always."""

@@ -2,8 +2,9 @@
 Records in Redis, Valkey or a cluster of either.
 
 Keys: `pf:{<bucket>}:<person id>` holds a record (see `blob`), `pf:{<bucket>}:seen:<yyyymm>` the marks of the events of
-one month. A bucket is 64 neighbouring person ids and shares a slot, so a batch takes one command a bucket, all in one
-pipeline. Marks are integers, which the store keeps in 8 bytes each while a set has at most 512.
+one month, `pf:followed` the last change of who is who that was followed. A bucket is 64 neighbouring person ids and
+shares a slot, so a batch takes one command a bucket, all in one pipeline. Marks are integers, which the store keeps in
+8 bytes each while a set has at most 512.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import Final, TypeVar
 
 from redis.exceptions import NoScriptError
 
+from bihuan_profile.domain.marks import Mark
 from bihuan_profile.domain.record import Record
 from bihuan_profile.profile_store.blob import decode, encode, next_revision, revision_bytes
 from bihuan_profile.use_cases.ports import Answer, Ask, Change, Held
@@ -50,6 +52,8 @@ end
 return written
 """
 _WRITE_SHA: Final = sha1(_WRITE, usedforsecurity=False).hexdigest()
+
+_FOLLOWED: Final = "pf:followed"
 
 _Item = TypeVar("_Item")
 _Word = bytes | str | int
@@ -100,7 +104,7 @@ class RedisProfileStore:
         return [
             Answer(
                 held[ask.person_id],
-                tuple((ask.person_id >> BUCKET_BITS, mark.month, mark.digest) in known for mark in ask.marks),
+                tuple((_bucket_of(mark, ask), mark.month, mark.digest) in known for mark in ask.marks),
             )
             for ask in asks
         ]
@@ -126,6 +130,17 @@ class RedisProfileStore:
         if person_ids:
             yield await self._records(person_ids)
 
+    async def followed(self) -> int | None:
+        """The last change of who is who that was followed; None where the store holds nothing of that."""
+        with store_errors():
+            held = await self._client.get(_FOLLOWED)
+        return None if held is None else int(held)
+
+    async def note_followed(self, change_id: int) -> None:
+        """Note how far changes were followed."""
+        with store_errors():
+            await self._client.set(_FOLLOWED, change_id)
+
     async def ping(self) -> bool:
         """Whether the store answers."""
         return await is_alive(self._client)
@@ -135,7 +150,7 @@ class RedisProfileStore:
         return [
             (person_id, one.record)
             for person_id, one in zip(person_ids, held, strict=True)
-            if one.revision and not one.erased
+            if one.revision and not one.erased and not one.moved_to
         ]
 
     async def _pipeline(self, commands: Sequence[Sequence[_Word]]) -> list[object]:
@@ -173,8 +188,12 @@ def _marks_by_set(asks: Iterable[Ask]) -> dict[tuple[int, int], list[int]]:
     by_set: dict[tuple[int, int], list[int]] = {}
     for ask in asks:
         for mark in ask.marks:
-            by_set.setdefault((ask.person_id >> BUCKET_BITS, mark.month), []).append(mark.digest)
+            by_set.setdefault((_bucket_of(mark, ask), mark.month), []).append(mark.digest)
     return by_set
+
+
+def _bucket_of(mark: Mark, ask: Ask) -> int:
+    return (mark.person_id or ask.person_id) >> BUCKET_BITS
 
 
 def _script_call(bucket: int, changes: Sequence[Change]) -> list[_Word]:
@@ -183,7 +202,7 @@ def _script_call(bucket: int, changes: Sequence[Change]) -> list[_Word]:
     for change in changes:
         arguments += [
             revision_bytes(change.revision),
-            encode(change.record, next_revision(change.revision)),
+            encode(change.record, next_revision(change.revision), change.moved_to),
             len(change.marks),
         ]
         for mark in change.marks:

@@ -1,17 +1,19 @@
 """Taking in behaviour, from callers and from attribution's streams."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from functools import partial
 from typing import Final
 
 from bihuan_profile.domain.behaviour import Event
 from bihuan_profile.domain.governance import Consent
-from bihuan_profile.domain.marks import Mark, mark_of
-from bihuan_profile.domain.record import fold
-from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, ProfileStore
+from bihuan_profile.use_cases.ports import Backoff, Change, Journal, ProfileStore
+from bihuan_profile.use_cases.taking import PERSON_ERASED, Outcome, Result, Taking
 from bihuan_profile.use_cases.updating import update
 from bihuan_shared.clock import DAY_US, MINUTE_US
+from bihuan_shared.errors import Unavailable
+
+__all__ = ["PERSON_ERASED", "Outcome", "Result", "Submission", "ingest_accepted", "ingest_events"]
 
 MAX_AHEAD_US: Final = 5 * MINUTE_US
 RETENTION_US: Final = 400 * DAY_US
@@ -19,27 +21,8 @@ RETENTION_US: Final = 400 * DAY_US
 
 NO_CONSENT: Final = "NO_CONSENT"
 TIME_OUT_OF_RANGE: Final = "TIME_OUT_OF_RANGE"
-PERSON_ERASED: Final = "PERSON_ERASED"
-
-
-class Outcome(IntEnum):
-    """What became of an event; the numbers are those of `bihuan.profile.v1`."""
-
-    ACCEPTED = 1
-    DUPLICATE = 2
-    REJECTED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of an event, and why it was rejected."""
-
-    outcome: Outcome
-    reason: str = ""
-
-
-_ACCEPTED: Final = Result(Outcome.ACCEPTED)
-_DUPLICATE: Final = Result(Outcome.DUPLICATE)
+MAX_HOPS: Final = 32
+"""Ids that an event is passed on to, one after the other, before its caller is asked to repeat it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +34,30 @@ class Submission:
 
 
 async def ingest_events(
-    store: ProfileStore, backoff: Backoff, now_us: int, submissions: Sequence[Submission]
+    store: ProfileStore,
+    backoff: Backoff,
+    now_us: int,
+    submissions: Sequence[Submission],
+    journal: Journal | None = None,
 ) -> list[Result]:
     """
     Take in what callers report: one result a submission, in the same order.
 
     Rejected are events without any consented purpose, more than 5 minutes ahead or older than 400 days, and those of an
-    erased person. Raises Unavailable and ResourceExhausted; repeating the call is safe.
+    erased person. Without a journal no profile can be made anew from them. Raises Unavailable and ResourceExhausted;
+    repeating the call is safe.
     """
     results: list[Result | None] = [_refusal(submission, now_us) for submission in submissions]
     fresh = [index for index, result in enumerate(results) if result is None]
-    taken = await _take_in(store, backoff, [submissions[index].event for index in fresh])
+    taken = await _take_in(store, backoff, journal, [submissions[index].event for index in fresh])
     for index, result in zip(fresh, taken, strict=True):
         results[index] = result
     return [result for result in results if result is not None]
 
 
-async def ingest_accepted(store: ProfileStore, backoff: Backoff, submissions: Sequence[Submission]) -> list[Result]:
+async def ingest_accepted(
+    store: ProfileStore, backoff: Backoff, submissions: Sequence[Submission], journal: Journal | None = None
+) -> list[Result]:
     """
     Take in what attribution has accepted. Its times were checked there, so only consent is checked here.
 
@@ -75,7 +65,7 @@ async def ingest_accepted(store: ProfileStore, backoff: Backoff, submissions: Se
     """
     results: list[Result | None] = [_consent_refusal(submission) for submission in submissions]
     fresh = [index for index, result in enumerate(results) if result is None]
-    taken = await _take_in(store, backoff, [submissions[index].event for index in fresh])
+    taken = await _take_in(store, backoff, journal, [submissions[index].event for index in fresh])
     for index, result in zip(fresh, taken, strict=True):
         results[index] = result
     return [result for result in results if result is not None]
@@ -92,40 +82,21 @@ def _consent_refusal(submission: Submission) -> Result | None:
     return None if submission.consent.purposes else Result(Outcome.REJECTED, NO_CONSENT)
 
 
-async def _take_in(store: ProfileStore, backoff: Backoff, events: Sequence[Event]) -> list[Result]:
-    by_person: dict[int, list[int]] = {}
-    for index, event in enumerate(events):
-        by_person.setdefault(event.person_id, []).append(index)
-    marks = [mark_of(event) for event in events]
-    results = [_DUPLICATE] * len(events)
-    asks = [Ask(person_id, tuple(marks[i] for i in indices)) for person_id, indices in by_person.items()]
-
-    def decide(ask: Ask, answer: Answer) -> Change | None:
-        indices = by_person[ask.person_id]
-        if answer.held.erased:
-            _note(results, indices, Result(Outcome.REJECTED, PERSON_ERASED))
-            return None
-        new = _unseen(indices, ask.marks, answer.seen)
-        _note(results, indices, _DUPLICATE)
-        _note(results, new, _ACCEPTED)
-        if not new:
-            return None
-        record = fold(answer.held.record, [events[i] for i in new])
-        return Change(ask.person_id, answer.held.revision, record, tuple(marks[i] for i in new))
-
-    if asks:
-        await update(store, backoff, asks, decide)
-    return results
+async def _take_in(
+    store: ProfileStore, backoff: Backoff, journal: Journal | None, events: Sequence[Event]
+) -> list[Result]:
+    taking = Taking(events)
+    for _ in range(MAX_HOPS):
+        if not taking.open:
+            return taking.results
+        await update(store, backoff, taking.asks(), taking.decide, partial(_keep, journal, taking))
+        taking.go_on()
+    raise Unavailable("persons are being merged; repeat the call")
 
 
-def _unseen(indices: Sequence[int], marks: Sequence[Mark], seen: Sequence[bool]) -> list[int]:
-    first: dict[Mark, int] = {}
-    for index, mark, known in zip(indices, marks, seen, strict=True):
-        if not known:
-            first.setdefault(mark, index)
-    return list(first.values())
-
-
-def _note(results: list[Result], indices: Iterable[int], result: Result) -> None:
-    for index in indices:
-        results[index] = result
+async def _keep(journal: Journal | None, taking: Taking, _changes: Sequence[Change]) -> None:
+    """Before anything is written, so that what was taken in is always in the journal."""
+    new = taking.unkept()
+    if journal is not None and new:
+        await journal.write(new)
+    taking.kept(new)

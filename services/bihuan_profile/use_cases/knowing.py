@@ -8,10 +8,10 @@ from bihuan_profile.domain.governance import Consent, Purpose, permit_by_consent
 from bihuan_profile.domain.record import Fact, with_facts
 from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.domain.view import ProfileView, release
-from bihuan_profile.use_cases.ingesting import MAX_AHEAD_US, PERSON_ERASED
-from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, ProfileStore
+from bihuan_profile.use_cases.ingesting import MAX_AHEAD_US, MAX_HOPS, PERSON_ERASED
+from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Held, ProfileStore
 from bihuan_profile.use_cases.updating import update
-from bihuan_shared.errors import FailedPrecondition, FieldViolation, InvalidArgument
+from bihuan_shared.errors import FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
 
 SCAN_BATCH: Final = 500
 
@@ -31,17 +31,30 @@ class FactUpdate:
 
     person_id: int
     facts: tuple[tuple[str, Fact], ...]
+    sighting_id: int = 0
 
 
 async def get_profiles(
     store: ProfileStore, taxonomy: Taxonomy, now_us: int, queries: Sequence[Query]
 ) -> list[ProfileView]:
     """One view a query, in the same order; a person of whom nothing is known gets an empty one. Raises Unavailable."""
-    held = await store.read([query.person_id for query in queries])
+    held = await read_now(store, [query.person_id for query in queries])
     return [
         release(one.record, permit_by_consent(query.purpose, query.consent), now_us, taxonomy)
         for query, one in zip(queries, held, strict=True)
     ]
+
+
+async def read_now(store: ProfileStore, person_ids: Sequence[int]) -> list[Held]:
+    """What is held about each person under the id that it lives on, in the same order."""
+    held = await store.read(person_ids)
+    for _ in range(MAX_HOPS):
+        moved = [index for index, one in enumerate(held) if one.moved_to]
+        if not moved:
+            return held
+        for index, one in zip(moved, await store.read([held[index].moved_to for index in moved]), strict=True):
+            held[index] = one
+    raise Unavailable("persons are being merged; repeat the call")
 
 
 async def scan_profiles(
@@ -63,17 +76,15 @@ async def set_attributes(
     FailedPrecondition (PERSON_ERASED); Unavailable and ResourceExhausted, after which repeating the call is safe.
     """
     _check_facts(taxonomy, now_us, updates)
-    facts: dict[int, list[tuple[str, Fact]]] = {}
-    for update_ in updates:
-        facts.setdefault(update_.person_id, []).extend(update_.facts)
+    facts = await _by_person(store, updates)
     asks = [Ask(person_id) for person_id in facts]
-    if any(held.erased for held in await store.read(list(facts))):
-        raise _erased()
     changed: dict[int, int] = {}
 
     def decide(ask: Ask, answer: Answer) -> Change | None:
         if answer.held.erased:
             raise _erased()
+        if answer.held.moved_to:
+            raise Unavailable("persons are being merged; repeat the call")
         record, count = with_facts(answer.held.record, facts[ask.person_id])
         changed[ask.person_id] = count
         if record.facts == answer.held.record.facts:
@@ -82,6 +93,34 @@ async def set_attributes(
 
     await update(store, backoff, asks, decide)
     return sum(changed.values())
+
+
+async def _by_person(store: ProfileStore, updates: Sequence[FactUpdate]) -> dict[int, list[tuple[str, Fact]]]:
+    """Facts by the persons that theirs are now; FailedPrecondition where one was erased."""
+    targets = [update_.person_id for update_ in updates]
+    visited: list[set[int]] = [{target} for target in targets]
+    moving = list(range(len(updates)))
+    for _ in range(MAX_HOPS):
+        held = await store.read([targets[index] for index in moving])
+        if any(one.erased for one in held):
+            raise _erased()
+        going: list[int] = []
+        for index, one in zip(moving, held, strict=True):
+            elsewhere = one.record.moved_sightings.get(updates[index].sighting_id, 0)
+            target = one.moved_to or (elsewhere if elsewhere not in visited[index] else 0)
+            if target:
+                targets[index] = target
+                visited[index].add(target)
+                going.append(index)
+        moving = going
+        if not moving:
+            break
+    else:
+        raise Unavailable("persons are being merged; repeat the call")
+    facts: dict[int, list[tuple[str, Fact]]] = {}
+    for target, update_ in zip(targets, updates, strict=True):
+        facts.setdefault(target, []).extend(update_.facts)
+    return facts
 
 
 def _check_facts(taxonomy: Taxonomy, now_us: int, updates: Sequence[FactUpdate]) -> None:
@@ -108,17 +147,25 @@ def _erased() -> FailedPrecondition:
 
 async def delete_profile(store: ProfileStore, backoff: Backoff, person_id: int) -> bool:
     """
-    Erase a person, whether or not anything is known yet; True where something was.
+    Erase a person, whether or not anything is known yet, under the id that it lives on; True where something was.
 
     What stays is the note that the person was erased, which keeps late events out. Raises Unavailable and
     ResourceExhausted.
     """
     found = False
 
+    for _ in range(MAX_HOPS):
+        (held,) = await store.read([person_id])
+        if not held.moved_to:
+            break
+        person_id = held.moved_to
+
     def decide(ask: Ask, answer: Answer) -> Change | None:
         nonlocal found
         if answer.held.erased:
             return None
+        if answer.held.moved_to:
+            raise Unavailable("persons are being merged; repeat the call")
         found = answer.held.revision != 0
         return Change(ask.person_id, answer.held.revision, None)
 

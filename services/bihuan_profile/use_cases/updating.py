@@ -1,6 +1,6 @@
 """Changing many persons under concurrency: read, decide, compare and set, and again for those who moved on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, ProfileStore
@@ -11,10 +11,15 @@ MAX_ATTEMPTS: Final = 64
 
 
 async def update(
-    store: ProfileStore, backoff: Backoff, asks: Sequence[Ask], decide: Callable[[Ask, Answer], Change | None]
+    store: ProfileStore,
+    backoff: Backoff,
+    asks: Sequence[Ask],
+    decide: Callable[[Ask, Answer], Change | None],
+    before: Callable[[Sequence[Change]], Awaitable[None]] | None = None,
 ) -> None:
     """
-    Bring every person asked for to what `decide` wants; None leaves the person as is.
+    Bring every person asked for to what `decide` wants; None leaves the person as is. `before` is called with what is
+    about to be written.
 
     `decide` must be pure but for outcomes it notes down: it is called again for a person whom someone else changed.
     Raises ResourceExhausted (OVERLOADED) when a person is contended beyond the bound; what was written stays written,
@@ -32,6 +37,8 @@ async def update(
                 changing.append(ask)
         if not changes:
             return
+        if before is not None:
+            await before(changes)
         written = await store.compare_and_set(changes)
         pending = [ask for ask, done in zip(changing, written, strict=True) if not done]
         if not pending:

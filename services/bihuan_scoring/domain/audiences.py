@@ -28,6 +28,10 @@ class MemberSet(Protocol):
         """An independent copy."""
         ...
 
+    def add(self, person_id: int) -> None:
+        """Take a person in."""
+        ...
+
     def discard(self, person_id: int) -> None:
         """Take a person out, if in."""
         ...

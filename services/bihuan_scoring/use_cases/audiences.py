@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from bihuan_scoring.domain.audiences import Audience, AudienceState, MemberSet, definition_sha256
 from bihuan_scoring.use_cases.ports import AudienceStore, MemberSets, Profiles
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.targeting import audiences_of, canonical, check, parse
 
 _MAX_PERSON_ID = 2**63 - 1
@@ -35,6 +36,7 @@ class Audiences:
         self._profiles = profiles
         self._members: dict[str, MemberSet] = {}
         self._erased: set[int] = set()
+        self._absorbed: dict[int, int] = {}
         self.changing = asyncio.Lock()
         self.waiting = asyncio.Event()
         self.progress: dict[str, float] = {}
@@ -48,6 +50,7 @@ class Audiences:
         makes its audience FAILED, never silently smaller.
         """
         self._erased = set(await self._store.erased())
+        self._absorbed = dict(await self._store.absorbed())
         changed: list[Audience] = []
         for audience in await self._store.all():
             if audience.state is AudienceState.READY:
@@ -81,7 +84,7 @@ class Audiences:
             existing = await self._same(new.audience_id, digest)
             if existing is not None:
                 return existing
-            self.without_erased(members)
+            self._settle(members)
             audience = _building(new, "", digest).ready(len(members))
             await asyncio.to_thread(self._sets.save, audience.members_name, members)
             stored = await self._store.insert(audience)
@@ -163,8 +166,49 @@ class Audiences:
         members = self._members.get(audience_id)
         return members is not None and person_id in members
 
-    def without_erased(self, members: MemberSet) -> None:
-        """Take every erased person out of a set."""
+    async def followed(self) -> int:
+        """The last change of who is who that was followed."""
+        return await self._store.followed()
+
+    async def follow(self, change: PersonsChange) -> None:
+        """
+        Follow the next change: whoever was absorbed is in no audience any more, and the survivor is where those were.
+
+        Where a person is split, its memberships stay with the part that keeps the id: nothing tells which part earned
+        them, and a copy would put a stranger into an audience. The other parts come in when the audience is built anew.
+        """
+        async with self.changing:
+            if change.change_id <= await self._store.followed():
+                return
+            changed: dict[Audience, MemberSet] = {}
+            gone = (*change.absorbed_ids, *change.erased_ids)
+            for audience_id in sorted({name for one in gone for name in self.memberships(one)}):
+                audience = await self.get(audience_id)
+                members = self._members[audience_id].copy()
+                for person_id in gone:
+                    members.discard(person_id)
+                if change.survivor_id:
+                    members.add(change.survivor_id)
+                changed[audience.ready(len(members))] = members
+            for audience, members in changed.items():
+                await asyncio.to_thread(self._sets.save, audience.members_name, members)
+            await self._store.follow(change, list(changed))
+            self._erased |= set(change.erased_ids)
+            for person_id in change.part_ids:
+                self._absorbed.pop(person_id, None)
+            self._absorbed |= dict.fromkeys(change.absorbed_ids, change.survivor_id)
+            self._members |= {audience.audience_id: members for audience, members in changed.items()}
+            await self._tidy()
+
+    def _settle(self, members: MemberSet) -> None:
+        """Put survivors in place of absorbed persons, and take every erased person out."""
+        for person_id in self._absorbed:
+            if person_id in members:
+                members.discard(person_id)
+                survivor_id = self._absorbed[person_id]
+                while survivor_id in self._absorbed:
+                    survivor_id = self._absorbed[survivor_id]
+                members.add(survivor_id)
         for person_id in self._erased:
             members.discard(person_id)
 
@@ -177,7 +221,7 @@ class Audiences:
         current = await self._store.get(audience.audience_id)
         if current is None or current.definition_sha256 != audience.definition_sha256:
             return
-        self.without_erased(members)
+        self._settle(members)
         ready = current.ready(len(members))
         await asyncio.to_thread(self._sets.save, ready.members_name, members)
         await self._store.update([ready])

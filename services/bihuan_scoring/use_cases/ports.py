@@ -8,6 +8,7 @@ from bihuan_scoring.domain.audiences import Audience, MemberSet
 from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.domain.interest_match import Floats
 from bihuan_scoring.domain.models import ModelInfo, Serving
+from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.targeting import TagType
 
 
@@ -90,6 +91,18 @@ class AudienceStore(Protocol):
 
     async def erased(self) -> frozenset[int]:
         """Every person who was erased."""
+        ...
+
+    async def absorbed(self) -> Mapping[int, int]:
+        """Every person that lives on under another id, and that id."""
+        ...
+
+    async def followed(self) -> int:
+        """The last change of who is who that was followed; 0 where there was none."""
+        ...
+
+    async def follow(self, change: PersonsChange, changed: Sequence[Audience]) -> None:
+        """Note the next change, with the audiences that it changed, in one transaction; nothing where it was noted."""
         ...
 
 

@@ -2,7 +2,8 @@
 What happens around every handler, in one piece, because the price of a call is the layers around it.
 
 In order: the bound on calls in flight, the caller and its role, the deadline, the replay time, parsing, the partner
-rules, the field rules, the handler; then one place where every failure becomes a typed status, is counted and timed.
+rules, the field rules, a partner's tokens in its request, the handler, the partner's tokens in the answer; then one
+place where every failure becomes a typed status, is counted and timed.
 Handlers are wrapped once, when they are registered.
 """
 
@@ -33,6 +34,7 @@ from bihuan_shared.errors import (
     PermissionDenied,
     ResourceExhausted,
 )
+from bihuan_shared.person_tokens import PersonTokens
 from bihuan_shared.rpc.access import Access
 from bihuan_shared.rpc.deadline import DEFAULT_TIMEOUT_S, set_deadline_in
 from bihuan_shared.rpc.status import DETAILS_KEY, grpc_code, to_grpc_status, wire_detail
@@ -50,6 +52,7 @@ class Runtime:
     registry: CallerRegistry
     clock: Clock
     max_in_flight: int
+    tokens: PersonTokens | None = None
     in_flight: int = 0
     validator: Validator = field(default_factory=Validator)
 
@@ -60,7 +63,7 @@ class Method:
     def __init__(self, descriptor: MethodDescriptor, runtime: Runtime) -> None:
         self.name = f"{descriptor.containing_service.full_name}/{descriptor.name}"
         self.runtime = runtime
-        self.access = Access(descriptor)
+        self.access = Access(descriptor, runtime.tokens)
         self.parse: Callable[[bytes], Message] = GetMessageClass(descriptor.input_type).FromString
         self.duration = metrics.RPC_SERVER_DURATION.labels(self.name)
         self._counts = {code: metrics.RPC_SERVER_REQUESTS.labels(self.name, code.name) for code in grpc.StatusCode}
@@ -120,8 +123,8 @@ class Call:
         if replay_time is not None:
             self._replay(replay_time, caller)
 
-    def read(self, raw: bytes) -> Message:
-        """Parses and judges one message of the request."""
+    async def read(self, raw: bytes) -> Message:
+        """Parses and judges one message of the request; a partner's tokens in it become person ids."""
         assert self._caller is not None, "admit comes first"
         try:
             request = self._method.parse(raw)
@@ -129,7 +132,16 @@ class Call:
             raise InvalidArgument("the request is not a message of this method") from error
         self._method.access.check_request(self._caller, request)
         self._method.runtime.validator.validate(request)
+        if self._caller.role is Role.PARTNER:
+            await self._method.access.open_request(self._caller, request)
         return request
+
+    async def answer(self, response: Message) -> Message:
+        """What the caller gets in place of one message of the handler's: a partner sees its own pseudonyms."""
+        assert self._caller is not None, "admit comes first"
+        if self._caller.role is Role.PARTNER:
+            return await self._method.access.close_response(self._caller, response)
+        return response
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -217,7 +229,7 @@ def _not_yet(name: str) -> Callable[[object, Context], Awaitable[Message]]:
 
 async def _messages(call: Call, raw: AsyncIterator[bytes]) -> AsyncIterator[Message]:
     async for one in raw:
-        yield call.read(one)
+        yield await call.read(one)
 
 
 def _single(
@@ -228,7 +240,7 @@ def _single(
         async def take_stream(raw: AsyncIterator[bytes], context: Context) -> Message:
             async with Call(method, context) as call:
                 call.admit()
-                return await behaviour(_messages(call, raw), context)
+                return await call.answer(await behaviour(_messages(call, raw), context))
             raise AssertionError("leaving a call with an error aborts it")
 
         return take_stream  # type: ignore[return-value]  # grpc gives a stream where it was told of one
@@ -236,7 +248,7 @@ def _single(
     async def take_one(raw: bytes, context: Context) -> Message:
         async with Call(method, context) as call:
             call.admit()
-            return await behaviour(call.read(raw), context)
+            return await call.answer(await behaviour(await call.read(raw), context))
         raise AssertionError("leaving a call with an error aborts it")
 
     return take_one  # type: ignore[return-value]  # as above
@@ -248,11 +260,11 @@ def _streaming(
     async def give_stream(raw: object, context: Context) -> AsyncIterator[Message]:
         async with Call(method, context) as call:
             call.admit()
-            request = _messages(call, raw) if client_streaming else call.read(raw)  # type: ignore[arg-type]  # as above
+            request = _messages(call, raw) if client_streaming else await call.read(raw)  # type: ignore[arg-type]  # as above
             answer = behaviour(request, context)
             if isinstance(answer, AsyncIterator):
                 async for message in answer:
-                    yield message
+                    yield await call.answer(message)
             else:  # a coroutine that writes to the context, as the unbuilt ones are
                 await answer  # type: ignore[misc]  # what is not an iterator is awaitable
 

@@ -20,7 +20,9 @@ from bihuan_shared import logging, metrics, telemetry
 from bihuan_shared.callers import CallerRegistry
 from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.memory import settle_memory
+from bihuan_shared.person_tokens import PersonTokens
 from bihuan_shared.rpc.health import HealthService
+from bihuan_shared.rpc.identity_tokens import IdentityTokens
 from bihuan_shared.rpc.pipeline import Runtime, wrap
 from bihuan_shared.settings import ServerSettings
 
@@ -50,7 +52,8 @@ class ServiceApp:
     A service, wired and ready to be served.
 
     `ready` is polled about once a second within a second's time; False makes health NOT_SERVING. `background` tasks
-    run as long as the server; one that fails ends the process. `close` runs after the drain.
+    run as long as the server; one that fails ends the process. `close` runs after the drain. `tokens` translates for
+    partners; a service that leaves it out asks identity, where settings say where that is.
     """
 
     name: str
@@ -58,6 +61,7 @@ class ServiceApp:
     ready: Callable[[], Awaitable[bool]]
     background: Sequence[tuple[str, Callable[[], Awaitable[None]]]] = ()
     close: Callable[[], Awaitable[None]] = _nothing
+    tokens: PersonTokens | None = None
 
 
 class _Registrar:
@@ -84,8 +88,16 @@ class _Registrar:
 class RunningServer:
     """A server that answers calls on `port`."""
 
-    def __init__(self, app: ServiceApp, server: grpc.aio.Server, health: HealthService, port: int) -> None:
+    def __init__(
+        self,
+        app: ServiceApp,
+        server: grpc.aio.Server,
+        health: HealthService,
+        port: int,
+        remote_tokens: IdentityTokens | None = None,
+    ) -> None:
         self.port = port
+        self._remote_tokens = remote_tokens
         self._app = app
         self._server = server
         self._health = health
@@ -111,6 +123,8 @@ class RunningServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._remote_tokens is not None:
+            await self._remote_tokens.close()
         await self._app.close()
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
@@ -141,7 +155,9 @@ async def start_server(app: ServiceApp, settings: ServerSettings, clock: Clock) 
     `clock` decides whether callers may state a replay time. Raises OSError where the address cannot be bound.
     """
     server = grpc.aio.server(options=_OPTIONS)
-    runtime = Runtime(CallerRegistry(settings.callers), clock, settings.max_concurrent_calls)
+    remote_tokens = _remote_tokens(app, settings)
+    tokens = app.tokens or remote_tokens
+    runtime = Runtime(CallerRegistry(settings.callers), clock, settings.max_concurrent_calls, tokens)
     registrar = _Registrar(server, runtime)
     names = tuple(name for _, _, name in app.servicers)
     for servicer, add, _ in app.servicers:
@@ -152,10 +168,16 @@ async def start_server(app: ServiceApp, settings: ServerSettings, clock: Clock) 
     port = _bind(server, settings)
     await health.poll()
     await server.start()
-    running = RunningServer(app, server, health, port)
+    running = RunningServer(app, server, health, port, remote_tokens)
     running.start_background()
     _log.info("serving", service=app.name, port=port)
     return running
+
+
+def _remote_tokens(app: ServiceApp, settings: ServerSettings) -> IdentityTokens | None:
+    if app.tokens is not None or not settings.identity_target:
+        return None
+    return IdentityTokens.connect(settings.identity_target, settings.caller_secret.get_secret_value())
 
 
 def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:

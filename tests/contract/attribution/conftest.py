@@ -19,6 +19,7 @@ from bihuan_attribution.domain.terms import CampaignTerms
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
 from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.order_file_store import SqlOrderFiles
+from bihuan_attribution.person_store import SqlPersons
 from bihuan_attribution.reconcile_store import SqlAuditor
 from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.terms_store import SqlTerms
@@ -75,8 +76,17 @@ class World:
         self.reports = SqlReports(self.database)
         self.orders = SqlOrderFiles(self.database)
         self.billing = SqlBilling(self.database)
+        self.persons = SqlPersons(self.database)
 
-    def token(self, token_id: str, terms: CampaignTerms = TERMS, *, price: int = 2_000_000, person: int = 7) -> str:
+    def token(
+        self,
+        token_id: str,
+        terms: CampaignTerms = TERMS,
+        *,
+        price: int = 2_000_000,
+        person: int = 7,
+        sighting: int = 0,
+    ) -> str:
         self.nonces += 1
         token = TrackingToken(
             token_id=token_id,
@@ -95,6 +105,7 @@ class World:
             expire_time_us=self.clock.now_us() + 30 * DAY_US,
             reserve_nanos=0,
             reservation_id=f"r-{token_id}",
+            sighting_id=sighting,
         )
         return self.keys.seal(token, self.nonces.to_bytes(12, "big"))
 
@@ -112,6 +123,7 @@ class World:
         paid: Sequence[int] = (100_000_000,),
         click_id: str = "",
         person: int = 7,
+        sighting: int = 0,
         at_us: int | None = None,
         update: bool = False,
     ) -> event_pb2.Event:
@@ -129,6 +141,7 @@ class World:
             event.order.items.add(item_id=f"i{index}", quantity=1, paid_micros=micros)
         if person:
             event.person.person_id = person
+            event.sighting_id = sighting
             event.consent.purposes.append(common_pb2.PURPOSE_MEASUREMENT)
         return event
 
@@ -174,6 +187,12 @@ async def world(database_url: str) -> AsyncIterator[World]:
 
 
 @pytest.fixture
+def cps() -> CampaignTerms:
+    """Terms that pay for orders."""
+    return CPS
+
+
+@pytest.fixture
 def make_world() -> Callable[[Database], tuple[World, CampaignTerms]]:
     """A world over an open database, and terms to put into it."""
     return lambda database: (World(database), TERMS)
@@ -194,7 +213,8 @@ class Desk:
         self.truth = SqlBudgetState(self.world.database)
         self.view = TermsView(self.world.terms)
         self.reserver = Reserver(self.budgets, self.truth, self.view, self.world.clock)
-        self.settler = BudgetSettler(self.world.log, self.budgets, self.truth, self.view, self.reserver)
+        persons = SqlPersons(self.world.database)
+        self.settler = BudgetSettler(self.world.log, self.budgets, self.truth, self.view, self.reserver, persons)
 
     async def put(self, *terms: CampaignTerms) -> None:
         await put_terms(terms, self.world.terms, self.view, self.budgets)

@@ -5,7 +5,7 @@ import pytest
 
 from bihuan_identity.graph_store import SqlGraphStore
 from bihuan_identity.index_store import RedisIdentifierIndex
-from bihuan_identity.use_cases import GraphStore, IdentifierIndex
+from bihuan_identity.use_cases.ports import GraphStore, IdentifierIndex
 from tests.unit.identity.memory_identity import MemoryGraphStore, MemoryIdentifierIndex
 
 # Generous, so that a busy machine does not look like a lost index.
@@ -23,7 +23,7 @@ async def graph_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
         if request.param == "sqlite"
         else request.getfixturevalue("postgres_url")
     )
-    store = await SqlGraphStore.open(url)
+    store = await SqlGraphStore.open(url, epoch=1)
     yield store
     await store.close()
 

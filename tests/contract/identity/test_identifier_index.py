@@ -47,15 +47,42 @@ async def test_everything_resolves_after_the_index_was_flushed(any_redis_url: st
     await index.close()
 
 
-async def test_keys_are_hash_tagged_buckets(redis_url: str) -> None:
-    index = RedisIdentifierIndex(redis_url, buckets=4, timeout_s=5.0)
+async def test_keys_are_hash_tagged_buckets(any_redis_url: str) -> None:
+    index = RedisIdentifierIndex(any_redis_url, buckets=4, timeout_s=5.0)
     await index.put({key(f"n{at}"): Attachment(at + 1, CERTAIN_PPM) for at in range(500)})
-    client = await open_redis(redis_url)
-    names = [bytes(name) for name in await client.keys("*") if isinstance(name, bytes)]
+    client = await open_redis(any_redis_url)
+    names = [name async for name in client.scan_iter() if isinstance(name, bytes)]
     assert {name.rpartition(b":")[2] for name in names} == {b"0", b"1", b"2", b"3"}
     assert all(re.fullmatch(rb"id:\{\d{1,2}\}:[0-3]", name) for name in names)
     await client.aclose()
     await index.close()
+
+
+async def test_filling_adds_only_what_is_not_there(any_redis_url: str) -> None:
+    index = RedisIdentifierIndex(any_redis_url, timeout_s=5.0)
+    written = {key(f"n{at}"): Attachment(7, 5, 3) for at in range(0, 900, 3)}
+    truth = {key(f"n{at}"): Attachment(at + 1, CERTAIN_PPM) for at in range(900)}
+    await index.put(written)
+    assert await index.fill(truth) == 600
+    assert await index.get(list(truth)) == truth | written
+    assert await index.fill(truth) == 0
+    assert await index.fill({}) == 0
+    await index.close()
+
+
+async def test_clearing_forgets_every_bucket_and_nothing_else(any_redis_url: str) -> None:
+    client = await open_redis(any_redis_url)
+    await client.set("other:{1}:1", b"kept")
+    entries = {key(f"n{at}"): Attachment(1, CERTAIN_PPM) for at in range(500)}
+    for buckets in (1, 16):
+        index = RedisIdentifierIndex(any_redis_url, buckets=buckets, timeout_s=5.0)
+        await index.put(entries)
+        await index.close()
+    index = RedisIdentifierIndex(any_redis_url, buckets=4, timeout_s=5.0)
+    await index.clear()
+    assert [name async for name in client.scan_iter()] == [b"other:{1}:1"]
+    await index.close()
+    await client.aclose()
 
 
 async def test_unreachable_index_is_unavailable_and_left_alone_for_a_while() -> None:

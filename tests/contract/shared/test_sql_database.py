@@ -226,6 +226,17 @@ async def test_postgres_that_loses_its_connections_recovers(postgres_url: str) -
     await database.close()
 
 
+async def test_column_that_came_later_is_added_with_its_default(database: Database, database_url: str) -> None:
+    await database.write(lambda connection: connection.execute(_insert(1)).close())
+    later = sa.MetaData()
+    columns = (sa.Column("id", BigId, primary_key=True), sa.Column("n", sa.BigInteger))
+    added = sa.Column("sighting", sa.BigInteger, nullable=False, server_default="0")
+    parent = sa.Table("parent", later, *columns, added)
+    again = await Database.open(database_url, later, schema="service")
+    assert await again.read(lambda connection: connection.execute(sa.select(parent)).all()) == [(1, 0, 0)]
+    await again.close()
+
+
 async def test_absent_server_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await Database.open("postgresql+psycopg://postgres@127.0.0.1:1/none", METADATA, schema="service")

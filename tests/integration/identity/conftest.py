@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from bihuan.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from bihuan_identity.app import build
-from bihuan_identity.settings import Settings
+from bihuan_identity.settings import PartnerDeclaration, Settings
 from bihuan_shared.callers import Credential, Role, secret_sha256
 from bihuan_shared.clock import SystemClock
 from bihuan_shared.rpc.client import open_channel
@@ -27,7 +27,9 @@ from bihuan_shared.rpc.server import start_server
 if TYPE_CHECKING:
     from bihuan.identity.v1.identity_pb2_grpc import IdentityServiceAsyncStub
 
-PEPPER = base64.b64encode(bytes(range(32))).decode()
+PEPPERS = f"1:{base64.b64encode(bytes(range(32))).decode()}"
+PSEUDONYM_KEYS = f"1@1970-01-01T00:00:00Z:{base64.b64encode(bytes(range(32, 64))).decode()}"
+RECEIPT_KEYS = f"1:{base64.b64encode(bytes(range(64, 96))).decode()}"
 SECRET = "secret of the gateway"
 PARTNER_SECRET = "secret of a partner"
 CALLERS = (
@@ -114,17 +116,24 @@ class IdentityProcess(Client):
             "BIHUAN_STATE_DIR": str(self._state_dir),
             "BIHUAN_REDIS_URL": self._redis_url,
             "BIHUAN_CALLERS": json.dumps([asdict(caller) for caller in CALLERS]),
-            "BIHUAN_IDENTITY_PEPPER": PEPPER,
+            "BIHUAN_IDENTITY_PEPPERS": PEPPERS,
+            "BIHUAN_IDENTITY_PSEUDONYM_KEYS": PSEUDONYM_KEYS,
+            "BIHUAN_IDENTITY_RECEIPT_KEYS": RECEIPT_KEYS,
             "BIHUAN_IDENTITY_PORT_FILE": str(port_file),
             "BIHUAN_IDENTITY_INDEX_TIMEOUT_MS": str(INDEX_TIMEOUT_MS),
         }
 
 
 @asynccontextmanager
-async def serving(state_dir: Path, redis_url: str | None) -> AsyncIterator[Client]:
+async def serving(
+    state_dir: Path, redis_url: str | None, *, partners: tuple[PartnerDeclaration, ...] = ()
+) -> AsyncIterator[Client]:
     """Serve in this process, called over a socket."""
     settings = Settings(
-        pepper=SecretStr(PEPPER),
+        peppers=SecretStr(PEPPERS),
+        pseudonym_keys=SecretStr(PSEUDONYM_KEYS),
+        receipt_keys=SecretStr(RECEIPT_KEYS),
+        partners=partners,
         state_dir=state_dir,
         redis_url=redis_url,
         callers=CALLERS,

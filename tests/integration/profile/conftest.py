@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -19,13 +20,13 @@ Start = Callable[..., Awaitable[ProfileServiceStub]]
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Starts a server over the engine at a URL and gives a stub of it for a role; all end with the test."""
     async with AsyncExitStack() as stack:
 
         async def start_one(redis_url: str, role: Role = Role.INTERNAL) -> ProfileServiceStub:
             callers = tuple(Credential(role.value, role, secret_sha256(secret)) for role, secret in SECRETS.items())
-            settings = Settings(redis_url=redis_url, callers=callers, clock="system")
+            settings = Settings(redis_url=redis_url, callers=callers, clock="system", state_dir=tmp_path)
             server = await start_server(await build(settings), settings, FixedClock(0))
             stack.push_async_callback(server.stop, 1.0)
             channel = open_channel(f"127.0.0.1:{server.port}", secret=SECRETS[role], service="profile")

@@ -18,6 +18,7 @@ from bihuan_shared import telemetry
 from bihuan_shared.callers import Credential, Role, secret_sha256
 from bihuan_shared.clock import Clock, SystemClock, forget_replay_time
 from bihuan_shared.errors import NotFound
+from bihuan_shared.person_tokens import PersonTokens
 from bihuan_shared.rpc.client import open_channel
 from bihuan_shared.rpc.server import Registration, RunningServer, ServiceApp, start_server
 from bihuan_shared.settings import ServerSettings
@@ -99,10 +100,11 @@ class Stage:
         *registrations: Registration,
         clock: Clock | None = None,
         ready: Callable[[], Awaitable[bool]] = always_ready,
+        tokens: PersonTokens | None = None,
         **changes: object,
     ) -> RunningServer:
         settings = ServerSettings(callers=CALLERS, **changes)  # type: ignore[arg-type]  # named by the test
-        app = ServiceApp("under-test", registrations, ready)
+        app = ServiceApp("under-test", registrations, ready, tokens=tokens)
         server = await start_server(app, settings, clock or SystemClock())
         self.stack.push_async_callback(server.stop, 0.1)
         return server

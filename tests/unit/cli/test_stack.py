@@ -16,6 +16,9 @@ from bihuan_cli.stack.layout import RunningStack, StateFolder
 from bihuan_cli.stack.plan import SERVICES, Engines, ProcessPlan, free_ports, plan_stack
 from bihuan_cli.stack.secrets import load_or_create, sha256_hex
 from bihuan_cli.stack.supervisor import Supervisor
+from bihuan_identity.domain.keys import parse_peppers
+from bihuan_identity.domain.pseudonyms import PseudonymKeys
+from bihuan_identity.domain.receipts import ReceiptKeys
 
 ENGINES = Engines(redis_url="redis://127.0.0.1:1/0", database_url=None, lake_url="/lake")
 
@@ -29,11 +32,55 @@ def test_secrets_are_made_once_and_only_their_owner_may_read_them(tmp_path: Path
 
 def test_two_stacks_share_no_secret(tmp_path: Path) -> None:
     one, other = (load_or_create(tmp_path / name / "secrets.json") for name in ("one", "other"))
-    assert not {one.admin_key, one.token_keys, one.identity_pepper} & {
+    assert not {one.admin_key, one.token_keys, one.identity_peppers} & {
         other.admin_key,
         other.token_keys,
-        other.identity_pepper,
+        other.identity_peppers,
     }
+
+
+def test_a_folder_made_before_pepper_epochs_keeps_its_pepper_as_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    made = load_or_create(path)
+    pepper = made.identity_peppers.removeprefix("1:")
+    stored = json.loads(path.read_text())
+    del stored["identity_peppers"]
+    path.write_text(json.dumps(stored | {"identity_pepper": pepper}))
+    assert load_or_create(path) == made
+
+
+def test_a_folder_from_before_gets_what_it_lacks_once_and_keeps_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    made = load_or_create(path)
+    stored = json.loads(path.read_text())
+    del stored["pseudonym_keys"], stored["profile_secret"]
+    path.write_text(json.dumps(stored))
+    completed = load_or_create(path)
+    assert (completed.identity_peppers, completed.receipt_keys) == (made.identity_peppers, made.receipt_keys)
+    assert completed.pseudonym_keys != made.pseudonym_keys
+    assert load_or_create(path) == completed
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_identity_accepts_the_keys_of_a_new_stack(tmp_path: Path) -> None:
+    secrets = load_or_create(tmp_path / "secrets.json")
+    assert PseudonymKeys.parse(secrets.pseudonym_keys).epoch_at(0) == 1
+    assert list(ReceiptKeys.parse(secrets.receipt_keys).public_keys()) == [1]
+
+
+def test_services_that_serve_partners_can_ask_identity(tmp_path: Path) -> None:
+    plans = {plan.name: plan for plan in _plans(tmp_path)}
+    admitted = json.loads(plans["identity"].environment["BIHUAN_CALLERS"])
+    for name in ("profile", "scoring", "attribution"):
+        own = plans[name].environment
+        assert own[f"BIHUAN_{name.upper()}_IDENTITY_TARGET"] == f"127.0.0.1:{plans['identity'].port}"
+        secret = own[f"BIHUAN_{name.upper()}_CALLER_SECRET"]
+        assert {"name": name, "role": "internal", "secret_sha256": sha256_hex(secret)} in admitted
+
+
+def test_identity_accepts_the_peppers_of_a_new_stack(tmp_path: Path) -> None:
+    (pepper,) = parse_peppers(load_or_create(tmp_path / "secrets.json").identity_peppers)
+    assert pepper.epoch == 1
 
 
 def test_callers_carry_hashes_and_never_secrets(tmp_path: Path) -> None:
@@ -63,9 +110,9 @@ def test_plan_keeps_foreign_settings_out(tmp_path: Path) -> None:
     assert gateway.environment["PATH"] == "/bin"
 
 
-def test_only_identity_gets_the_pepper(tmp_path: Path) -> None:
-    pepper = load_or_create(StateFolder(tmp_path).secrets).identity_pepper
-    holders = [plan.name for plan in _plans(tmp_path) if pepper in plan.environment.values()]
+def test_only_identity_gets_the_peppers(tmp_path: Path) -> None:
+    peppers = load_or_create(StateFolder(tmp_path).secrets).identity_peppers
+    holders = [plan.name for plan in _plans(tmp_path) if peppers in plan.environment.values()]
     assert holders == ["identity"]
 
 

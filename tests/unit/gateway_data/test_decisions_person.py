@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from data_plane_fakes import FakeProfile
+from data_plane_fakes import FakeProfile, sighting_of
 from data_plane_requests import CONSENT, COOKIE, ask, decide, first, winner
 from data_plane_world import ACME, NOW_US, World
 
@@ -49,7 +49,8 @@ async def test_without_consent_to_targeting_nothing_of_the_person_is_read(
     assert winner(decision) == "all"
     assert (world.profiles.faults.calls, world.scorer.membership_faults.calls) == (0, 0)
     assert world.budgets.queries[0].person_id == 0
-    assert world.keys.open(str(decision["click_url"]).rpartition("/")[2], NOW_US).person_id == 1
+    token = world.keys.open(str(decision["click_url"]).rpartition("/")[2], NOW_US)
+    assert (token.person_id, token.sighting_id) == (1, sighting_of(1))
 
 
 async def test_without_consent_to_measurement_nothing_of_the_person_is_kept(
@@ -57,7 +58,8 @@ async def test_without_consent_to_measurement_nothing_of_the_person_is_kept(
 ) -> None:
     world.advertise("all")
     decision = await first(client, ask(identifiers=COOKIE, consent={"purposes": ["TARGETING"]}))
-    assert world.keys.open(str(decision["click_url"]).rpartition("/")[2], NOW_US).person_id == 0
+    token = world.keys.open(str(decision["click_url"]).rpartition("/")[2], NOW_US)
+    assert (token.person_id, token.sighting_id) == (0, 0)
     assert world.budgets.queries[0].person_id == 1
     assert (world.records.records[0].person_id, world.records.records[0].profile) == (0, b"")
 

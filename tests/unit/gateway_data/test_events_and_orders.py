@@ -2,10 +2,11 @@
 
 import httpx
 import pytest
+from data_plane_fakes import sighting_of
 from data_plane_world import NOW_US, World
 
 from bihuan_gateway.control.access import Principal, Role
-from bihuan_gateway.data.ports import Recorded, RecordResult
+from bihuan_gateway.data.ports import NOBODY, Recorded, RecordResult, Resolved
 from bihuan_shared.errors import DeadlineExceeded, Unavailable
 
 CONSENT = {"purposes": ["TARGETING", "MEASUREMENT"], "data_classes": ["OPERATION", "TRANSACTION"], "source": "crm"}
@@ -44,8 +45,13 @@ async def test_events_are_taken_in_for_the_person_of_their_identifiers(world: Wo
         "changed_attribute_count": 0,
     }
     one, two = world.profiles.ingested
-    assert (one.person_id, one.name, one.amount, one.event_time_us) == (1, "ORDER", ("USD", 7), 1_699_995_600_500_000)
-    assert (two.person_id, two.name, two.amount, two.event_time_us) == (1, "VIEW", None, None)
+    assert (one.person, two.person) == (Resolved(1, sighting_of(1)),) * 2
+    assert (one.name, one.amount, one.event_time_us) == (
+        "ORDER",
+        ("USD", 7),
+        1_699_995_600_500_000,
+    )
+    assert (two.name, two.amount, two.event_time_us) == ("VIEW", None, None)
     again = await client.post("/v1/events", json=body)
     assert [result["outcome"] for result in again.json()["events"]] == ["duplicate", "duplicate"]
 
@@ -99,13 +105,14 @@ async def test_an_order_is_recorded_with_its_person(world: World, client: httpx.
         "order_id": "o1", "event_id": "o1", "outcome": "accepted", "reason": None, "pointer": None,
     }  # fmt: skip
     (recorded,) = world.events.orders
-    assert (recorded.kind, recorded.status, recorded.channel, recorded.person_id) == ("ORDER", "PAID", "ONLINE", 1)
+    assert (recorded.kind, recorded.status, recorded.channel) == ("ORDER", "PAID", "ONLINE")
+    assert recorded.person == Resolved(1, sighting_of(1))
     assert (recorded.event_id, recorded.receive_time_us, recorded.click_id) == ("acme/o1", NOW_US, "c" * 32)
 
 
 async def test_without_measurement_an_order_names_nobody(world: World, client: httpx.AsyncClient) -> None:
     await client.post("/v1/orders", json=order(identifiers=LOGIN, consent={"purposes": ["TARGETING"]}))
-    assert (world.events.orders[0].person_id, world.identities.persons) == (0, {})
+    assert (world.events.orders[0].person, world.identities.persons) == (NOBODY, {})
 
 
 async def test_updates_and_refunds_are_events_of_their_own(world: World, client: httpx.AsyncClient) -> None:

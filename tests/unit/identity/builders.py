@@ -4,11 +4,15 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 
-from bihuan_identity.domain.absorbed import AbsorbedPersons
 from bihuan_identity.domain.graph import CERTAIN_PPM, Claim, EvidenceKind, KeyedIdentifier
-from bihuan_identity.domain.linking import LinkCommand
+from bihuan_identity.domain.linking import LinkCommand, RefusedLink
 from bihuan_identity.domain.resolving import Item, Resolution
-from bihuan_identity.use_cases import GraphStore, IdentifierIndex, Identity, write_items
+from bihuan_identity.domain.standing import StandingPersons
+from bihuan_identity.domain.working import Linked, Rules
+from bihuan_identity.use_cases.committing import Graph, Identity
+from bihuan_identity.use_cases.linking import write_links
+from bihuan_identity.use_cases.ports import GraphStore, IdentifierIndex
+from bihuan_identity.use_cases.resolving import write_items
 
 NOW_US = 1_500_000_000_000_000
 MAX_CLUSTER_SIZE = 512
@@ -47,10 +51,23 @@ def link_of(
     )
 
 
-def identity_of(store: GraphStore, index: IdentifierIndex, *, max_cluster_size: int = MAX_CLUSTER_SIZE) -> Identity:
+DAY_S = 86_400
+
+
+def rules(max_cluster_size: int = MAX_CLUSTER_SIZE, *, max_degree: int = 64, ttl_s: int = 365 * DAY_S) -> Rules:
+    return Rules(max_cluster_size, lambda _: max_degree, lambda _: ttl_s, ttl_s)
+
+
+def identity_of(
+    store: GraphStore, index: IdentifierIndex, *, max_cluster_size: int = MAX_CLUSTER_SIZE, epoch: int = 1
+) -> Identity:
     """Identity on these ports, every write a commit of its own."""
+    graph = Graph(store, index, StandingPersons(), rules(max_cluster_size), epoch)
 
-    async def write(items: Sequence[Item]) -> tuple[Resolution, ...]:
-        return await write_items(store, index, items, max_cluster_size=max_cluster_size)
+    async def resolve(items: Sequence[Item]) -> tuple[Resolution, ...]:
+        return await write_items(graph, items)
 
-    return Identity(store, index, AbsorbedPersons(), write, max_cluster_size)
+    async def link(commands: Sequence[LinkCommand]) -> tuple[Linked | RefusedLink, ...]:
+        return await write_links(graph, commands)
+
+    return Identity(graph, resolve, link)

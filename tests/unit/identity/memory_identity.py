@@ -1,22 +1,24 @@
 """In-memory doubles of identity's ports; they pass the contract suites of the real ones."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from bihuan_identity.domain.graph import (
+    Alias,
     Attachment,
     Counters,
-    Evidence,
+    Erasure,
     GraphChange,
     GraphView,
-    IdentifierRow,
-    LinkRecord,
-    Merge,
-    Person,
+    Node,
+    PersonRow,
+    PersonsChange,
     PersonView,
+    Piece,
+    RequestRecord,
 )
+from bihuan_identity.use_cases.ports import QuarantinedNode, Standing
 from bihuan_shared.errors import Unavailable
 
 T = TypeVar("T")
@@ -27,62 +29,101 @@ class MemoryGraphView:
 
     def __init__(self) -> None:
         self.next = Counters()
-        self.rows: dict[bytes, IdentifierRow] = {}
-        self.persons: dict[int, Person] = {}
-        self.pieces: list[Evidence] = []
-        self.merges: list[Merge] = []
-        self.aliases: dict[int, int] = {}
-        self.requests: dict[tuple[str, str], LinkRecord] = {}
+        self.rows: dict[bytes, Node] = {}
+        self.person_rows: dict[int, PersonRow] = {}
+        self.pieces: dict[int, Piece] = {}
+        self.ties: set[tuple[bytes, int]] = set()
+        self.changes: list[PersonsChange] = []
+        self.aliases: dict[int, Alias] = {}
+        self.erasures: dict[int, Erasure] = {}
+        self.tombstone_keys: dict[bytes, int] = {}
+        self.revoked: dict[str, bytes | None] = {}
+        self.requests: dict[tuple[str, str], RequestRecord] = {}
 
     def counters(self) -> Counters:
         return self.next
 
-    def attachments(self, keys: Sequence[bytes]) -> Mapping[bytes, Attachment]:
-        return {key: self.rows[key].attachment for key in keys if key in self.rows}
+    def nodes(self, keys: Sequence[bytes]) -> Mapping[bytes, Node]:
+        return {key: self.rows[key] for key in keys if key in self.rows}
 
-    def neighbours(self, keys: Sequence[bytes]) -> Mapping[bytes, AbstractSet[bytes]]:
-        near: defaultdict[bytes, set[bytes]] = defaultdict(set)
-        for piece in self.pieces:
-            for key in set(keys) & set(piece.members):
-                near[key] |= set(piece.members) - {key}
-        return near
+    def loose_nodes(self, person_ids: Sequence[int]) -> Sequence[Node]:
+        return [node for node in self.rows.values() if node.loose and node.person_id in person_ids]
 
-    def members(self, person_ids: Sequence[int]) -> Mapping[bytes, Attachment]:
-        return {key: row.attachment for key, row in self.rows.items() if row.attachment.person_id in person_ids}
+    def pieces_of(self, person_ids: Sequence[int]) -> Sequence[Piece]:
+        return sorted(
+            (piece for piece in self.pieces.values() if piece.person_id in person_ids),
+            key=lambda piece: piece.evidence_id,
+        )
 
-    def sizes(self, person_ids: Sequence[int]) -> Mapping[int, int]:
-        sizes: defaultdict[int, int] = defaultdict(int)
-        for attachment in self.members(person_ids).values():
-            sizes[attachment.person_id] += 1
-        return sizes
+    def pieces_tied(self, key: bytes, limit: int) -> Sequence[Piece]:
+        return [self.pieces[at] for tied, at in sorted(self.ties) if tied == key][:limit]
 
-    def evidence(self, keys: Sequence[bytes]) -> Sequence[Evidence]:
-        return [piece for piece in self.pieces if set(piece.members) & set(keys)]
+    def tie_count(self, key: bytes, limit: int) -> int:
+        return min(limit, sum(tied == key for tied, _ in self.ties))
 
-    def founder(self, person_id: int) -> bytes:
-        return self.persons[person_id].founder
+    def piece(self, evidence_id: int) -> Piece | None:
+        return self.pieces.get(evidence_id)
 
-    def request(self, caller: str, request_id: str) -> LinkRecord | None:
+    def pieces_after(self, evidence_id: int, limit: int) -> Sequence[Piece]:
+        return [self.pieces[at] for at in sorted(self.pieces) if at > evidence_id][:limit]
+
+    def nodes_after(self, key: bytes, limit: int) -> Sequence[Node]:
+        return [self.rows[at] for at in sorted(self.rows) if at > key][:limit]
+
+    def persons(self, person_ids: Sequence[int]) -> Mapping[int, PersonRow]:
+        return {at: self.person_rows[at] for at in person_ids if at in self.person_rows}
+
+    def aliases_of(self, person_ids: Sequence[int]) -> Sequence[Alias]:
+        return [alias for alias in self.aliases.values() if alias.person_id in person_ids]
+
+    def alias(self, person_id: int) -> int:
+        alias = self.aliases.get(person_id)
+        return person_id if alias is None else alias.person_id
+
+    def tombstones(self, keys: Sequence[bytes]) -> AbstractSet[bytes]:
+        return self.tombstone_keys.keys() & set(keys)
+
+    def erased_keys(self, erasure_id: int) -> tuple[bytes, ...]:
+        return tuple(sorted(key for key, at in self.tombstone_keys.items() if at == erasure_id))
+
+    def revoked_namespaces(self) -> AbstractSet[str]:
+        return self.revoked.keys()
+
+    def revocation(self, namespace: str) -> bytes | None:
+        return self.revoked.get(namespace, b"")
+
+    def request(self, caller: str, request_id: str) -> RequestRecord | None:
         return self.requests.get((caller, request_id))
 
     def apply(self, change: GraphChange) -> None:
         self.next = change.counters
-        self.persons.update((person.person_id, person) for person in change.persons)
-        for row in change.identifiers:
-            assert row.key not in self.rows, "an identifier is unique"
-            self.rows[row.key] = row
-        for key, attachment in change.moves:
-            row = self.rows[key]
-            self.rows[key] = IdentifierRow(key, row.namespace, attachment, row.first_seen_time_us)
-        self.pieces.extend(change.evidence)
-        self.merges.extend(change.merges)
-        for merge in change.merges:
-            for alias, person_id in self.aliases.items():
-                if person_id == merge.absorbed_id:
-                    self.aliases[alias] = merge.survivor_id
-            self.aliases[merge.absorbed_id] = merge.survivor_id
-        if change.request is not None:
-            self.requests[change.request.caller, change.request.request_id] = change.request
+        for key in change.gone_nodes:
+            del self.rows[key]
+        self.rows.update((node.key, node) for node in change.nodes)
+        self.person_rows.update((row.person_id, row) for row in change.persons)
+        for evidence_id in change.gone_pieces:
+            del self.pieces[evidence_id]
+        self.pieces.update((piece.evidence_id, piece) for piece in change.pieces)
+        for alias_id in change.gone_aliases:
+            del self.aliases[alias_id]
+        self.aliases.update((alias.alias_id, alias) for alias in change.aliases)
+        self.ties -= set(change.gone_ties)
+        self.ties |= set(change.ties)
+        self.changes.extend(change.changes)
+        for erasure in change.erasures:
+            self.erasures[erasure.erasure_id] = erasure
+            self.tombstone_keys.update(dict.fromkeys(erasure.keys, erasure.erasure_id))
+        for old, new in change.tombstones_carried:
+            self.tombstone_keys[new] = -abs(self.tombstone_keys[old])
+        self.revoked.update(change.revocations)
+        self.requests.update(((record.caller, record.request_id), record) for record in change.requests)
+
+    def attachments(self, keys: Sequence[bytes]) -> dict[bytes, Attachment]:
+        found = (self.rows[key] for key in keys if key in self.rows)
+        return {
+            node.key: Attachment(node.person_id, node.confidence_ppm, self.person_rows[node.person_id].generation)
+            for node in found
+        }
 
 
 class MemoryGraphStore:
@@ -103,21 +144,41 @@ class MemoryGraphStore:
         return result
 
     async def person(self, person_id: int) -> PersonView | None:
-        survivor = self.graph.aliases.get(person_id, person_id)
-        if survivor not in self.graph.persons:
+        graph = self.graph
+        standing = graph.alias(person_id)
+        nodes = [node for node in graph.rows.values() if node.person_id == standing]
+        if not nodes:
             return None
-        rows = [row for row in self.graph.rows.values() if row.attachment.person_id == survivor]
+        keys = {node.key for node in nodes}
         return PersonView(
-            person=self.graph.persons[survivor],
-            identifiers=tuple(sorted(rows, key=lambda row: (row.first_seen_time_us, row.key))),
-            evidence=tuple(self.graph.evidence([row.key for row in rows])),
-            merges=tuple(merge for merge in self.graph.merges if merge.survivor_id == survivor),
-            alias_ids=tuple(sorted(alias for alias, person in self.graph.aliases.items() if person == survivor)),
+            person=graph.person_rows[standing],
+            nodes=tuple(sorted(nodes, key=lambda node: (node.first_seen_s, node.key))),
+            pieces=tuple(piece for _, piece in sorted(graph.pieces.items()) if not keys.isdisjoint(piece.members)),
+            changes=tuple(
+                change
+                for change in graph.changes
+                if standing in change.before or standing in {part.person_id for part in change.parts}
+            ),
+            alias_ids=tuple(sorted(at for at, alias in graph.aliases.items() if alias.person_id == standing)),
         )
 
-    async def absorbed_after(self, merge_id: int, limit: int) -> Sequence[tuple[int, int]]:
-        later = [merge for merge in self.graph.merges if merge.merge_id > merge_id]
-        return [(merge.merge_id, merge.absorbed_id) for merge in later[:limit]]
+    async def standing(self) -> Standing:
+        graph = self.graph
+        return Standing(
+            change_id=graph.next.change_id - 1,
+            absorbed=tuple(graph.aliases),
+            erased=tuple(at for erasure in graph.erasures.values() for at in erasure.person_ids),
+            generations=tuple((row.person_id, row.generation) for row in graph.person_rows.values() if row.generation),
+        )
+
+    async def changes_after(self, change_id: int, limit: int) -> Sequence[PersonsChange]:
+        return [change for change in self.graph.changes if change.change_id > change_id][:limit]
+
+    async def quarantined_after(self, key: bytes, limit: int) -> Sequence[QuarantinedNode]:
+        nodes = [
+            node for at, node in sorted(self.graph.rows.items()) if at > key and node.quarantine_time_s is not None
+        ]
+        return [QuarantinedNode(node, sum(tied == node.key for tied, _ in self.graph.ties)) for node in nodes[:limit]]
 
 
 class MemoryIdentifierIndex:
@@ -136,6 +197,11 @@ class MemoryIdentifierIndex:
     async def put(self, entries: Mapping[bytes, Attachment]) -> None:
         self._check()
         self.entries.update(entries)
+
+    async def remove(self, keys: Sequence[bytes]) -> None:
+        self._check()
+        for key in keys:
+            self.entries.pop(key, None)
 
     async def close(self) -> None:
         self._check()

@@ -13,6 +13,7 @@ from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.use_cases.audiences import Audiences, NewAudience
 from bihuan_scoring.use_cases.building import AudienceBuilder
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from bihuan_shared.person_change import PersonPart, PersonsChange
 from bihuan_shared.sql import Database
 from bihuan_shared.targeting import ExpressionInvalid, TagType
 
@@ -247,3 +248,34 @@ def test_progress_grows_and_stays_below_one() -> None:
         assert seen == sorted(seen)
         assert seen[0] == 0.0
         assert seen[-1] == 0.99
+
+
+async def test_members_who_turn_out_to_be_one_are_one_member(world: World) -> None:
+    await world.audiences.create_from_members(_new("x"), [1, 2, 7])
+    await world.audiences.create_from_members(_new("y"), [7])
+    change = PersonsChange(1, 0, (2, 7), (PersonPart(2),))
+    for _ in range(2):
+        await world.audiences.follow(change)
+        assert [world.audiences.memberships(one) for one in (1, 2, 7)] == [["x"], ["x", "y"], []]
+    await world.audiences.create_from_members(_new("z"), [7, 3])
+    assert world.audiences.memberships(2) == ["x", "y", "z"]
+    await world.restart()
+    assert [(await world.audiences.get(name)).size for name in ("x", "y", "z")] == [2, 1, 2]
+    assert await world.audiences.followed() == 1
+
+
+async def test_membership_stays_with_the_part_that_keeps_the_id(world: World) -> None:
+    await world.audiences.create_from_members(_new("x"), [7])
+    await world.audiences.follow(PersonsChange(1, 0, (2, 7), (PersonPart(2),)))
+    parts = (PersonPart(2, frozenset({5})), PersonPart(7, frozenset({6})))
+    await world.audiences.follow(PersonsChange(2, 0, (2,), parts))
+    assert [world.audiences.memberships(one) for one in (2, 7)] == [["x"], []]
+    await world.audiences.create_from_members(_new("y"), [7])
+    assert world.audiences.memberships(7) == ["y"]
+
+
+async def test_erased_person_leaves_every_audience_for_good(world: World) -> None:
+    await world.audiences.create_from_members(_new("x"), [1, 7])
+    await world.audiences.follow(PersonsChange(1, 0, (7,), ()))
+    await world.audiences.create_from_members(_new("y"), [7])
+    assert world.audiences.memberships(7) == []

@@ -60,6 +60,7 @@ TOKENS = st.builds(
     expire_time_us=st.integers(1, 2**63 - 1),
     reserve_nanos=INTEGERS,
     reservation_id=IDS,
+    sighting_id=st.integers(0, 2**64 - 1),
 )
 
 
@@ -195,3 +196,19 @@ def _raw(text: str) -> bytes:
 
 def _text(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def test_token_that_was_sealed_before_there_were_sightings_opens_without_one() -> None:
+    # Sealed by the code before: 16 values, no sighting.
+    sealed = (
+        "AQJrMXR3ZWx2ZSBieXRlc3aF8zp1pbuIWtP6-RoA-jKzupiTYmJ_npTibTALNId6kN5XArC0D0VWwJpg0g58M2-P3GzD9JQZtF2c"
+        "pOVYBZDD7cii2MpG8j5np6SVc4PrGdQM7A7d0U3ULO1SBnJ-j-KQBMo1rtX8FeZgpaJiKTxXDMGdNYN4SRw5ZMmRSdbVu8rAyqFq"
+        "k2eh8gnUGqu0eiZSWTJsakw36GyPLUmgDDTNJDi-25pamUfiSa3PoMlh4a7Cw4U9bWlqvW8EY8sNfvJ84ABKFnP_"
+    )
+    assert RING.open(sealed, 0) == TOKEN
+    assert RING.seal(TOKEN, NONCE) == sealed
+
+
+def test_sighting_does_not_change_what_a_repeated_event_is_compared_by() -> None:
+    assert repr(replace(TOKEN, sighting_id=7)) == repr(TOKEN)
+    assert replace(TOKEN, sighting_id=7) != TOKEN

@@ -170,8 +170,9 @@ def _order_event(order: OrderEvent) -> event_pb2.Event:
         consent=consent_message(order.consent),
         order=_order(order),
     )
-    if order.person_id:
-        event.person.person_id = order.person_id
+    if order.person.person_id:
+        event.person.person_id = order.person.person_id
+        event.sighting_id = order.person.sighting_id
     return event
 
 

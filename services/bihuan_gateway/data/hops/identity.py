@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from bihuan.identity.v1 import identity_pb2
 from bihuan_gateway.data.hops.coalescer import Coalescer
 from bihuan_gateway.data.hops.wire import identifier_messages
-from bihuan_gateway.data.ports import Identifier, Link
+from bihuan_gateway.data.ports import Identifier, Link, Resolved
 from bihuan_shared.clock import to_timestamp
 
 if TYPE_CHECKING:  # stubs of asyncio exist for type checkers only
@@ -23,13 +23,15 @@ class GrpcIdentities:
 
     def __init__(self, stub: "IdentityServiceAsyncStub", *, timeout_s: float) -> None:
         self._stub = stub
-        self._resolve = Coalescer[tuple[Identifier, ...], int](self.resolve_many, timeout_s=timeout_s, timeless=True)
+        self._resolve = Coalescer[tuple[Identifier, ...], Resolved](
+            self.resolve_many, timeout_s=timeout_s, timeless=True
+        )
 
-    async def resolve(self, identifiers: tuple[Identifier, ...]) -> int:
+    async def resolve(self, identifiers: tuple[Identifier, ...]) -> Resolved:
         """Return the person behind one set of identifiers, created where there is none; merged with other calls."""
         return await self._resolve.ask_one(identifiers)
 
-    async def resolve_many(self, items: Sequence[tuple[Identifier, ...]]) -> list[int]:
+    async def resolve_many(self, items: Sequence[tuple[Identifier, ...]]) -> list[Resolved]:
         """Return the persons behind up to 1,000 sets, in order, created where there are none."""
         distinct = list(dict.fromkeys(items))
         request = identity_pb2.BatchResolveRequest(
@@ -39,7 +41,8 @@ class GrpcIdentities:
             ]
         )
         response = await self._stub.BatchResolve(request)
-        found = dict(zip(distinct, (result.person_id for result in response.results), strict=True))
+        results = (Resolved(result.person_id, result.sighting_id) for result in response.results)
+        found = dict(zip(distinct, results, strict=True))
         return [found[identifiers] for identifiers in items]
 
     async def link(self, link: Link) -> str:

@@ -7,7 +7,7 @@ from bihuan.common.v1 import common_pb2
 from bihuan.profile.v1 import profile_pb2
 from bihuan_gateway.data.hops.coalescer import Coalescer
 from bihuan_gateway.data.hops.wire import consent_message
-from bihuan_gateway.data.ports import Behaviour, Consent, Fact, IngestOutcome, ProfileView, Value
+from bihuan_gateway.data.ports import Behaviour, Consent, Fact, IngestOutcome, ProfileView, Resolved, Value
 from bihuan_shared.clock import to_timestamp
 
 if TYPE_CHECKING:  # stubs of asyncio exist for type checkers only
@@ -78,14 +78,16 @@ class GrpcProfiles:
         response = await self._stub.IngestEvents(request)
         return [(_OUTCOMES.get(result.outcome, IngestOutcome.REJECTED), result.reason) for result in response.results]
 
-    async def set_attributes(self, updates: Sequence[tuple[int, Sequence[Fact]]]) -> int:
+    async def set_attributes(self, updates: Sequence[tuple[Resolved, Sequence[Fact]]]) -> int:
         """Set attributes of up to 1,000 persons, all or none, and return how many changed."""
         request = profile_pb2.SetAttributesRequest(
             updates=[
                 profile_pb2.AttributeUpdate(
-                    person=common_pb2.PersonRef(person_id=person_id), attributes=[_attribute(fact) for fact in facts]
+                    person=common_pb2.PersonRef(person_id=person.person_id),
+                    attributes=[_attribute(fact) for fact in facts],
+                    sighting_id=person.sighting_id,
                 )
-                for person_id, facts in updates
+                for person, facts in updates
             ]
         )
         changed: int = (await self._stub.SetAttributes(request)).changed_count
@@ -115,7 +117,8 @@ class GrpcProfiles:
 def _event(event: Behaviour, consent: common_pb2.Consent) -> profile_pb2.BehaviourEvent:
     message = profile_pb2.BehaviourEvent(
         event_id=event.event_id,
-        person=common_pb2.PersonRef(person_id=event.person_id),
+        person=common_pb2.PersonRef(person_id=event.person.person_id),
+        sighting_id=event.person.sighting_id,
         behaviour=common_pb2.Behaviour.Value(f"BEHAVIOUR_{event.name}"),
         tags=event.tags,
         consent=consent,

@@ -20,6 +20,7 @@ from bihuan_gateway.data.ports.decisions import (
 )
 from bihuan_gateway.data.ports.effect import Beacon, EventLog, OrderEvent, OrderLine, Recorded, RecordResult
 from bihuan_gateway.data.ports.people import (
+    NOBODY,
     Behaviour,
     Consent,
     Fact,
@@ -29,10 +30,12 @@ from bihuan_gateway.data.ports.people import (
     Link,
     Profiles,
     ProfileView,
+    Resolved,
     Value,
 )
 
 __all__ = [
+    "NOBODY",
     "Beacon",
     "Behaviour",
     "Budgets",
@@ -57,6 +60,7 @@ __all__ = [
     "ReserveAnswer",
     "ReserveOutcome",
     "ReserveQuery",
+    "Resolved",
     "ScoreContext",
     "ScoreQuery",
     "Scorer",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from bihuan_gateway.data.ports.people import Consent
+from bihuan_gateway.data.ports.people import Consent, Resolved
 
 
 class Recorded(StrEnum):
@@ -50,7 +50,7 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class OrderEvent:
-    """An order, an update or a refund (`kind` as attribution names it); `person_id` 0 where none may be stored."""
+    """An order, an update or a refund (`kind` as attribution names it); `person` is nobody where none may be stored."""
 
     kind: str
     event_id: str
@@ -63,7 +63,7 @@ class OrderEvent:
     status: str
     lines: tuple[OrderLine, ...]
     click_id: str
-    person_id: int
+    person: Resolved
     consent: Consent
 
 

@@ -17,6 +17,21 @@ class Identifier:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolved:
+    """
+    The person behind identifiers, and the handle of the one that led there; both 0 where nobody may be known.
+
+    The handle is kept beside the person wherever an event is stored, so that the event follows it on a split.
+    """
+
+    person_id: int = 0
+    sighting_id: int = 0
+
+
+NOBODY = Resolved()
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """What the person agreed to: names of purposes and data classes in upper case."""
 
@@ -52,11 +67,11 @@ class ProfileView(Protocol):
 class Identities(Protocol):
     """Identity, as the gateway uses it."""
 
-    async def resolve(self, identifiers: tuple[Identifier, ...]) -> int:
+    async def resolve(self, identifiers: tuple[Identifier, ...]) -> Resolved:
         """Return the person behind one set of identifiers, created where there is none; merged with other calls."""
         ...
 
-    async def resolve_many(self, items: Sequence[tuple[Identifier, ...]]) -> list[int]:
+    async def resolve_many(self, items: Sequence[tuple[Identifier, ...]]) -> list[Resolved]:
         """Return the persons behind up to 1,000 sets, in order, created where there are none."""
         ...
 
@@ -82,7 +97,7 @@ class Behaviour:
     """Something that a person did; `name` in upper case; `amount` is currency and micros."""
 
     event_id: str
-    person_id: int
+    person: Resolved
     name: str
     event_time_us: int | None
     tags: tuple[str, ...]
@@ -118,6 +133,6 @@ class Profiles(Protocol):
         """Take in up to 1,000 events; one outcome and reason an event, in order."""
         ...
 
-    async def set_attributes(self, updates: Sequence[tuple[int, Sequence[Fact]]]) -> int:
+    async def set_attributes(self, updates: Sequence[tuple[Resolved, Sequence[Fact]]]) -> int:
         """Set attributes of up to 1,000 persons, all or none, and return how many changed."""
         ...

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 from bihuan_gateway.auth import principal_of
 from bihuan_gateway.control.access import Principal, require_admin, require_writer
 from bihuan_gateway.data.domain.naming import scoped_id
-from bihuan_gateway.data.ports import Behaviour, Consent, Fact, Link
+from bihuan_gateway.data.ports import NOBODY, Behaviour, Consent, Fact, Link
 from bihuan_gateway.data.routes.decisions import identifiers_of
 from bihuan_gateway.data.routes.reading import BodyReader, json_response
 from bihuan_gateway.data.use_cases.ingest import Ingest, ReportedEvent, ReportedFacts, consent_of
@@ -88,7 +88,7 @@ def _events(bodies: tuple[EventBody, ...], principal: Principal) -> list[Reporte
             consents[body.consent] = consent
         behaviour = Behaviour(
             event_id=scoped_id(principal.tenant or "", body.event_id),
-            person_id=0,
+            person=NOBODY,
             name=body.behaviour.upper(),
             event_time_us=_instant(body.event_time),
             tags=body.tags,

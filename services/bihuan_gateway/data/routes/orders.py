@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 
 from bihuan_gateway.auth import principal_of
 from bihuan_gateway.control.access import require_writer
-from bihuan_gateway.data.ports import OrderEvent, OrderLine, Recorded, RecordResult
+from bihuan_gateway.data.ports import NOBODY, OrderEvent, OrderLine, Recorded, RecordResult
 from bihuan_gateway.data.routes.decisions import identifiers_of
 from bihuan_gateway.data.routes.reading import BodyReader, json_response, raw_body
 from bihuan_gateway.data.use_cases.ingest import consent_of
@@ -86,7 +86,7 @@ def _order(body: OrderRequest, pointer: str, now_us: int) -> ReportedOrder:
             + [OrderLine(item.item_id, "", item.quantity, item.refund_micros) for item in body.refund_items]
         ),
         click_id=body.click_id,
-        person_id=0,
+        person=NOBODY,
         consent=consent_of(body.consent.purposes, body.consent.data_classes, body.consent.source),
     )
     event = replace(event, event_id=order_event_id(event, body.event_id))

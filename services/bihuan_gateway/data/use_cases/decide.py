@@ -12,6 +12,7 @@ from bihuan_gateway.data.domain.naming import derived_id
 from bihuan_gateway.data.domain.pacing import Throttle, as_soon_as_possible, traffic_figure
 from bihuan_gateway.data.domain.slots import BUDGET_UNAVAILABLE, Slot
 from bihuan_gateway.data.ports import (
+    NOBODY,
     Budgets,
     CandidateRecord,
     Consent,
@@ -20,6 +21,7 @@ from bihuan_gateway.data.ports import (
     Identifier,
     ProfileView,
     ReserveQuery,
+    Resolved,
     ScoreContext,
     ScoreQuery,
 )
@@ -105,7 +107,8 @@ class Decide:
         slots = self._slots(ask, self.snapshots.current(), now_us)
         degraded = Degraded(self.count_degraded, [])
         with deadline_scope(self.limits.request_timeout_s):
-            person_id = await self.persons.person(ask.identifiers, ask.consent, degraded)
+            person = await self.persons.person(ask.identifiers, ask.consent, degraded)
+            person_id = person.person_id
             capped_person_id = person_id if TARGETING in ask.consent.purposes else 0
             audiences = any(asks_for_person(creative.ad_group) for slot in slots for creative in slot.offered)
             facts, _ = await asyncio.gather(
@@ -117,16 +120,16 @@ class Decide:
             versions = await _together([self._score(ask, slot, facts.profile, now_us, degraded) for slot in slots])
             await self._settle(slots, capped_person_id, degraded)
         model_version = next((version for version in versions if version), PRIOR_MODEL)
-        measured_id = person_id if MEASUREMENT in ask.consent.purposes else 0
+        measured = person if MEASUREMENT in ask.consent.purposes else NOBODY
         decision = Decision(
             slots=tuple(slots),
-            tokens=tuple(self._seal(slot, measured_id, now_us) for slot in slots),
+            tokens=tuple(self._seal(slot, measured, now_us) for slot in slots),
             model_version=model_version,
             degraded=tuple(degraded.hops),
         )
         if decision.completed:
             for slot in slots:
-                self.records.add(_record(ask, slot, measured_id, facts.profile, now_us, model_version))
+                self.records.add(_record(ask, slot, measured.person_id, facts.profile, now_us, model_version))
         return decision
 
     def _slots(self, ask: Ask, snapshot: ServingSnapshot, now_us: int) -> list[Slot]:
@@ -201,7 +204,7 @@ class Decide:
             if slot.winner is not None:
                 shown.add(slot.winner.ad_group.campaign.id)
 
-    def _seal(self, slot: Slot, person_id: int, now_us: int) -> str:
+    def _seal(self, slot: Slot, person: Resolved, now_us: int) -> str:
         if slot.winner is None or slot.won is None:
             return ""
         group, campaign = slot.winner.ad_group, slot.winner.ad_group.campaign
@@ -217,11 +220,12 @@ class Decide:
             pricing_model=campaign.pricing_model,
             price_micros=slot.won.price_micros,
             currency=campaign.advertiser.currency,
-            person_id=person_id,
+            person_id=person.person_id,
             issue_time_us=now_us,
             expire_time_us=now_us + campaign.token_ttl_us,
             reserve_nanos=slot.won.reserve_nanos,
             reservation_id=slot.reservation_id,
+            sighting_id=person.sighting_id if person.person_id else 0,
         )
         return self.keys.seal(token, self.random_bytes(NONCE_BYTES))
 

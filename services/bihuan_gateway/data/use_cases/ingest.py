@@ -30,7 +30,7 @@ NO_CONSENT = "NO_CONSENT"
 
 @dataclass(frozen=True, slots=True)
 class ReportedEvent:
-    """A behaviour event whose person is named by identifiers; `behaviour.person_id` is 0 until they are resolved."""
+    """A behaviour event whose person is named by identifiers; `behaviour.person` is nobody until they are resolved."""
 
     identifiers: tuple[Identifier, ...]
     behaviour: Behaviour
@@ -71,10 +71,9 @@ class Ingest:
         results: list[tuple[IngestOutcome, str]] = [(IngestOutcome.REJECTED, NO_CONSENT)] * len(events)
         kept = [place for place, event in enumerate(events) if event.behaviour.consent.purposes]
         if kept:
-            person_ids = await self.identities.resolve_many([events[place].identifiers for place in kept])
+            persons = await self.identities.resolve_many([events[place].identifiers for place in kept])
             behaviours = [
-                replace(events[place].behaviour, person_id=person_id)
-                for place, person_id in zip(kept, person_ids, strict=True)
+                replace(events[place].behaviour, person=person) for place, person in zip(kept, persons, strict=True)
             ]
             for place, result in zip(kept, await self.profiles.ingest(behaviours), strict=True):
                 results[place] = result
@@ -90,10 +89,10 @@ class Ingest:
         """
         if not updates:
             return 0
-        person_ids = await self.identities.resolve_many([update.identifiers for update in updates])
+        persons = await self.identities.resolve_many([update.identifiers for update in updates])
         try:
             return await self.profiles.set_attributes(
-                [(person_id, update.facts) for person_id, update in zip(person_ids, updates, strict=True)]
+                [(person, update.facts) for person, update in zip(persons, updates, strict=True)]
             )
         except InvalidArgument as error:
             violations = [

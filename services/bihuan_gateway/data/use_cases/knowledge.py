@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bihuan_gateway.data.domain.eligibility import PersonFacts
-from bihuan_gateway.data.ports import Consent, Identifier, Identities, Profiles, ProfileView, Scorer
+from bihuan_gateway.data.ports import NOBODY, Consent, Identifier, Identities, Profiles, ProfileView, Resolved, Scorer
 from bihuan_shared.errors import BihuanError
 
 T = TypeVar("T")
@@ -40,11 +40,11 @@ class PersonSource:
     profiles: Profiles
     scorer: Scorer
 
-    async def person(self, identifiers: tuple[Identifier, ...], consent: Consent, degraded: Degraded) -> int:
-        """Return the person, created where there is none; 0 where none may be known or identity does not answer."""
+    async def person(self, identifiers: tuple[Identifier, ...], consent: Consent, degraded: Degraded) -> Resolved:
+        """Return the person, created where there is none; nobody where none may be known or identity is away."""
         if not identifiers or not consent.purposes & {TARGETING, MEASUREMENT}:
-            return 0
-        return await degraded.attempt("identity", self.identities.resolve(identifiers)) or 0
+            return NOBODY
+        return await degraded.attempt("identity", self.identities.resolve(identifiers)) or NOBODY
 
     async def facts(self, person_id: int, consent: Consent, degraded: Degraded, *, audiences: bool) -> PersonFacts:
         """Read the profile and, where `audiences` asks for them, the memberships; nothing without TARGETING."""

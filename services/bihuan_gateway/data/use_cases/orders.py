@@ -55,9 +55,9 @@ class RecordOrders:
         ]
         events = [order.event for order in orders]
         if wanted:
-            person_ids = await self.identities.resolve_many([orders[place].identifiers for place in wanted])
-            for place, person_id in zip(wanted, person_ids, strict=True):
-                events[place] = replace(events[place], person_id=person_id)
+            persons = await self.identities.resolve_many([orders[place].identifiers for place in wanted])
+            for place, person in zip(wanted, persons, strict=True):
+                events[place] = replace(events[place], person=person)
         return events
 
 

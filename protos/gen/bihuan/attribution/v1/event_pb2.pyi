@@ -254,12 +254,17 @@ class Event(_message.Message):
     CONSENT_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    SIGHTING_ID_FIELD_NUMBER: _builtins.int
     event_type: _common_pb2.EventType.ValueType
     """What happened."""
     event_id: _builtins.str
     """Unique with the type, forever. Empty for an event with a token: the token's id is taken."""
     token: _builtins.str
     """The tracking token of an impression, viewable, click or landing; attribution opens and checks it itself."""
+    sighting_id: _builtins.int
+    """Handle of the identifier that led to `person` (`ResolveResult.sighting_id`), so that the event follows it where the
+    person is split. 0 where there is none.
+    """
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
         """When the gateway received it; absent means now. It is what beacons bill at."""
@@ -296,10 +301,11 @@ class Event(_message.Message):
         consent: _common_pb2.Consent | None = ...,
         order: Global___Order | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
+        sighting_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["client_time", b"client_time", "consent", b"consent", "order", b"order", "person", b"person", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_time", b"client_time", "consent", b"consent", "event_id", b"event_id", "event_type", b"event_type", "order", b"order", "person", b"person", "receive_time", b"receive_time", "tags", b"tags", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_time", b"client_time", "consent", b"consent", "event_id", b"event_id", "event_type", b"event_type", "order", b"order", "person", b"person", "receive_time", b"receive_time", "sighting_id", b"sighting_id", "tags", b"tags", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

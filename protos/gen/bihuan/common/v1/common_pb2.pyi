@@ -364,6 +364,7 @@ class AcceptedEvent(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     CONSENT_FIELD_NUMBER: _builtins.int
     ORDER_ID_FIELD_NUMBER: _builtins.int
+    SIGHTING_ID_FIELD_NUMBER: _builtins.int
     log_position: _builtins.int
     """Position in attribution's event log; grows along one stream."""
     event_type: Global___EventType.ValueType
@@ -376,6 +377,8 @@ class AcceptedEvent(_message.Message):
     """The campaign that the event's token names; empty for orders."""
     order_id: _builtins.str
     """The order that an order event concerns."""
+    sighting_id: _builtins.int
+    """Handle of the identifier that led to the person (`ResolveResult.sighting_id`); 0 where none is known."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened, as used for windows."""
@@ -405,10 +408,11 @@ class AcceptedEvent(_message.Message):
         amount: Global___Money | None = ...,
         consent: Global___Consent | None = ...,
         order_id: _builtins.str = ...,
+        sighting_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "consent", b"consent", "event_time", b"event_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "campaign_id", b"campaign_id", "consent", b"consent", "event_id", b"event_id", "event_time", b"event_time", "event_type", b"event_type", "log_position", b"log_position", "order_id", b"order_id", "person_id", b"person_id", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "campaign_id", b"campaign_id", "consent", b"consent", "event_id", b"event_id", "event_time", b"event_time", "event_type", b"event_type", "log_position", b"log_position", "order_id", b"order_id", "person_id", b"person_id", "sighting_id", b"sighting_id", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -47,15 +47,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 11
     """The caller's time ran out."""
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 12
-    """A tracking token is forged, damaged or of an unknown key."""
+    """A tracking token is forged, damaged or of an unknown key; or a person token is not one of the calling partner's."""
     ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 13
-    """A tracking token is past its life."""
+    """A tracking token is past its life, or a person token's key is retired or revoked."""
     ERROR_REASON_EXPRESSION_INVALID: _ErrorReason.ValueType  # 14
     """A targeting expression does not parse or type-check; the detail names the column."""
     ERROR_REASON_CLUSTER_GUARD: _ErrorReason.ValueType  # 15
     """A cluster or degree guard refused a merge."""
     ERROR_REASON_PERSON_ERASED: _ErrorReason.ValueType  # 16
-    """The person was erased and may not come back."""
+    """The person was erased and may not come back, or opted out."""
     ERROR_REASON_STALE_TERMS: _ErrorReason.ValueType  # 17
     """A terms version is older than one already held."""
     ERROR_REASON_FAILED_PRECONDITION: _ErrorReason.ValueType  # 18
@@ -64,6 +64,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """An event carries a time outside what is accepted."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 20
     """Something inside failed; the trace id in the log leads to it."""
+    ERROR_REASON_PARTNER_NOT_ALLOWED: _ErrorReason.ValueType  # 21
+    """The partner is not declared, is revoked, or its declaration does not allow this."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. The name without its prefix is the wire value."""
@@ -93,15 +95,15 @@ ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 10
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 11
 """The caller's time ran out."""
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 12
-"""A tracking token is forged, damaged or of an unknown key."""
+"""A tracking token is forged, damaged or of an unknown key; or a person token is not one of the calling partner's."""
 ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 13
-"""A tracking token is past its life."""
+"""A tracking token is past its life, or a person token's key is retired or revoked."""
 ERROR_REASON_EXPRESSION_INVALID: ErrorReason.ValueType  # 14
 """A targeting expression does not parse or type-check; the detail names the column."""
 ERROR_REASON_CLUSTER_GUARD: ErrorReason.ValueType  # 15
 """A cluster or degree guard refused a merge."""
 ERROR_REASON_PERSON_ERASED: ErrorReason.ValueType  # 16
-"""The person was erased and may not come back."""
+"""The person was erased and may not come back, or opted out."""
 ERROR_REASON_STALE_TERMS: ErrorReason.ValueType  # 17
 """A terms version is older than one already held."""
 ERROR_REASON_FAILED_PRECONDITION: ErrorReason.ValueType  # 18
@@ -110,4 +112,6 @@ ERROR_REASON_TIME_OUT_OF_RANGE: ErrorReason.ValueType  # 19
 """An event carries a time outside what is accepted."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 20
 """Something inside failed; the trace id in the log leads to it."""
+ERROR_REASON_PARTNER_NOT_ALLOWED: ErrorReason.ValueType  # 21
+"""The partner is not declared, is revoked, or its declaration does not allow this."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -681,11 +681,13 @@ class Pseudonym(_message.Message):
     """Whether one is given."""
     @_builtins.property
     def refresh_time(self) -> _timestamp_pb2.Timestamp:
-        """From then on a newer token is to be asked for; the old one keeps resolving until `expire_time`."""
+        """From then on a newer token is to be asked for; the old one keeps resolving until `expire_time`. Absent while no
+        newer key is scheduled.
+        """
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """From then on the token does not resolve; absent while its key is the current one."""
+        """From then on the token does not resolve, 90 days after `refresh_time`; absent while no newer key is scheduled."""
 
     def __init__(
         self,
@@ -851,15 +853,18 @@ class MatchIdentifiersResponse(_message.Message):
     MATCHED_COUNT_FIELD_NUMBER: _builtins.int
     BELOW_FLOOR_FIELD_NUMBER: _builtins.int
     PERSON_TOKENS_FIELD_NUMBER: _builtins.int
+    TOKENS_TRUNCATED_FIELD_NUMBER: _builtins.int
     sent_count: _builtins.int
-    """How many were sent."""
+    """How many were sent, repetitions included."""
     matched_count: _builtins.int
-    """How many are known; 0 with `below_floor` where they are fewer than the privacy floor."""
+    """How many different ones are known; 0 with `below_floor`."""
     below_floor: _builtins.bool
-    """True where fewer matched than may be told."""
+    """True where what matched belongs to fewer than 50 persons: no more is told then."""
+    tokens_truncated: _builtins.bool
+    """True where more persons matched than `person_tokens` may hold: send the list in parts."""
     @_builtins.property
     def person_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Pseudonyms of the matched persons, where policy allows."""
+        """Pseudonyms of the matched persons, where policy allows, in an order without meaning; up to the service's bound."""
 
     def __init__(
         self,
@@ -868,10 +873,11 @@ class MatchIdentifiersResponse(_message.Message):
         matched_count: _builtins.int = ...,
         below_floor: _builtins.bool = ...,
         person_tokens: _abc.Iterable[_builtins.str] | None = ...,
+        tokens_truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["below_floor", b"below_floor", "matched_count", b"matched_count", "person_tokens", b"person_tokens", "sent_count", b"sent_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below_floor", b"below_floor", "matched_count", b"matched_count", "person_tokens", b"person_tokens", "sent_count", b"sent_count", "tokens_truncated", b"tokens_truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1018,13 +1024,13 @@ class QuarantinedIdentifier(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IDENTIFIER_FIELD_NUMBER: _builtins.int
-    DEGREE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_COUNT_FIELD_NUMBER: _builtins.int
     MAX_DEGREE_FIELD_NUMBER: _builtins.int
     QUARANTINE_TIME_FIELD_NUMBER: _builtins.int
-    degree: _builtins.int
-    """How many other identifiers its evidence names."""
+    evidence_count: _builtins.int
+    """How many pieces of evidence name it."""
     max_degree: _builtins.int
-    """How many its namespace allows."""
+    """How many other identifiers its namespace allows those to name."""
     @_builtins.property
     def identifier(self) -> Global___HashedIdentifier:
         """The identifier."""
@@ -1037,13 +1043,13 @@ class QuarantinedIdentifier(_message.Message):
         self,
         *,
         identifier: Global___HashedIdentifier | None = ...,
-        degree: _builtins.int = ...,
+        evidence_count: _builtins.int = ...,
         max_degree: _builtins.int = ...,
         quarantine_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier", "quarantine_time", b"quarantine_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degree", b"degree", "identifier", b"identifier", "max_degree", b"max_degree", "quarantine_time", b"quarantine_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_count", b"evidence_count", "identifier", b"identifier", "max_degree", b"max_degree", "quarantine_time", b"quarantine_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

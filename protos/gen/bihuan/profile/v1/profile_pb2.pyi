@@ -448,10 +448,15 @@ class BehaviourEvent(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     CONSENT_FIELD_NUMBER: _builtins.int
+    SIGHTING_ID_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique, forever."""
     behaviour: _common_pb2.Behaviour.ValueType
     """What was done."""
+    sighting_id: _builtins.int
+    """Handle of the identifier that led to the person (`ResolveResult.sighting_id`), so that the event follows it where
+    the person is split. 0 where there is none.
+    """
     @_builtins.property
     def person(self) -> _common_pb2.PersonRef:
         """Who did it."""
@@ -482,10 +487,11 @@ class BehaviourEvent(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         amount: _common_pb2.Money | None = ...,
         consent: _common_pb2.Consent | None = ...,
+        sighting_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "consent", b"consent", "event_time", b"event_time", "person", b"person"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "behaviour", b"behaviour", "consent", b"consent", "event_id", b"event_id", "event_time", b"event_time", "person", b"person", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "behaviour", b"behaviour", "consent", b"consent", "event_id", b"event_id", "event_time", b"event_time", "person", b"person", "sighting_id", b"sighting_id", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -577,6 +583,11 @@ class AttributeUpdate(_message.Message):
 
     PERSON_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    sighting_id: _builtins.int
+    """Handle of the identifier that led to the person (`ResolveResult.sighting_id`): the facts follow it where the person
+    is split. 0 where there is none.
+    """
     @_builtins.property
     def person(self) -> _common_pb2.PersonRef:
         """Whose."""
@@ -590,10 +601,11 @@ class AttributeUpdate(_message.Message):
         *,
         person: _common_pb2.PersonRef | None = ...,
         attributes: _abc.Iterable[Global___Attribute] | None = ...,
+        sighting_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "person", b"person"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "person", b"person", "sighting_id", b"sighting_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

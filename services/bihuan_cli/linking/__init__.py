@@ -1,0 +1,1 @@
+"""`bihuan identity link-records`: runs the linkage, tells identity what it found, and reports."""

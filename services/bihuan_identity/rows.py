@@ -1,0 +1,166 @@
+"""How records of the graph are written into rows, and read back."""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from bihuan_identity.domain.graph import (
+    CERTAIN_PPM,
+    EvidenceKind,
+    Node,
+    Part,
+    PersonsChange,
+    Piece,
+)
+from bihuan_identity.domain.keys import KEY_BYTES
+from bihuan_identity.schema import NAMES
+
+_KINDS: Final = {EvidenceKind.DETERMINISTIC: "d", EvidenceKind.PROBABILISTIC: "p"}
+_KINDS_BY_LETTER: Final = {letter: kind for kind, letter in _KINDS.items()}
+_NUMBER_BYTES: Final = 8
+
+NodeRow = tuple[bytes, int, int, int, int, int, int | None, int | None, int, bytes | None]
+PieceRow = tuple[int, int, int, int, int, int, bytes]
+ChangeRow = tuple[int, int, int, bytes, bytes, bytes]
+
+
+class Names:
+    """The codes of names, as one transaction sees them; new ones are written in it."""
+
+    def __init__(self, connection: sa.Connection, known: Mapping[int, str]) -> None:
+        self._connection = connection
+        self._by_code = dict(known)
+        self._by_name = {name: code for code, name in known.items()}
+
+    def read(self) -> Mapping[int, str]:
+        """Read the names that are stored; returns all of them by code."""
+        self._by_code = {row[0]: row[1] for row in self._connection.execute(sa.select(NAMES))}
+        self._by_name = {name: code for code, name in self._by_code.items()}
+        return self._by_code
+
+    def name(self, code: int) -> str:
+        """Return the name of a code that is stored."""
+        if code not in self._by_code:
+            self.read()
+        return self._by_code[code]
+
+    def code(self, name: str) -> int:
+        """Return the code of a name, writing the name where it is new."""
+        if name not in self._by_name:
+            self.read()
+        if name not in self._by_name:
+            code = max(self._by_code, default=0) + 1
+            self._connection.execute(NAMES.insert(), {"code": code, "name": name})
+            self._by_name[name], self._by_code[code] = code, name
+        return self._by_name[name]
+
+    def find(self, name: str) -> int | None:
+        """Return the code of a name where it is stored."""
+        if name not in self._by_name:
+            self.read()
+        return self._by_name.get(name)
+
+
+def write_node(node: Node, names: Names) -> NodeRow:
+    """Write an identifier as a row of `identifiers`."""
+    return (
+        node.key,
+        names.code(node.namespace),
+        node.person_id,
+        CERTAIN_PPM - node.confidence_ppm,
+        node.first_seen_s,
+        node.epoch,
+        node.ordinal,
+        node.quarantine_time_s,
+        int(node.loose),
+        node.former_sightings or None,
+    )
+
+
+def read_node(row: sa.Row[*NodeRow], names: Names) -> Node:
+    """Read a row of `identifiers`."""
+    key, namespace, person_id, doubt_ppm, first_seen_s, epoch, ordinal, quarantine_s, loose, former = row
+    return Node(
+        bytes(key),
+        names.name(namespace),
+        person_id,
+        CERTAIN_PPM - doubt_ppm,
+        first_seen_s,
+        epoch,
+        ordinal,
+        quarantine_s,
+        bool(loose),
+        bytes(former or b""),
+    )
+
+
+def write_piece(piece: Piece, names: Names) -> PieceRow:
+    """Write a piece of evidence as a row of `evidence`."""
+    return (
+        piece.evidence_id,
+        piece.person_id,
+        names.code(f"{_KINDS[piece.kind]}:{piece.source}"),
+        CERTAIN_PPM - piece.confidence_ppm,
+        piece.first_seen_s,
+        piece.last_seen_s - piece.first_seen_s,
+        b"".join(piece.members),
+    )
+
+
+def read_piece(row: sa.Row[*PieceRow], names: Names) -> Piece:
+    """Read a row of `evidence`."""
+    evidence_id, person_id, source, doubt_ppm, first_seen_s, span_s, members = row
+    kind, _, name = names.name(source).partition(":")
+    keys = bytes(members)
+    return Piece(
+        evidence_id,
+        person_id,
+        _KINDS_BY_LETTER[kind],
+        name,
+        CERTAIN_PPM - doubt_ppm,
+        first_seen_s,
+        first_seen_s + span_s,
+        tuple(keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES)),
+    )
+
+
+def write_change(change: PersonsChange) -> ChangeRow:
+    """Write a change of persons as a row of `changes`."""
+    parts = [number for part in change.parts for number in (part.person_id, len(part.sightings), *part.sightings)]
+    generations = [number for pair in change.generations for number in pair]
+    numbers = (pack(change.before), pack(parts), pack(generations))
+    return (change.change_id, change.time_s, change.evidence_id, *numbers)
+
+
+def read_change(row: sa.Row[*ChangeRow]) -> PersonsChange:
+    """Read a row of `changes`."""
+    change_id, time_s, evidence_id, before, parts, generations = row
+    pairs = iter(unpack(generations))
+    return PersonsChange(
+        change_id,
+        time_s,
+        evidence_id,
+        unpack(before),
+        tuple(_parts(unpack(parts))),
+        tuple(zip(pairs, pairs, strict=True)),
+    )
+
+
+def _parts(numbers: Sequence[int]) -> Iterator[Part]:
+    at = 0
+    while at < len(numbers):
+        person_id, count = numbers[at : at + 2]
+        yield Part(person_id, tuple(numbers[at + 2 : at + 2 + count]))
+        at += 2 + count
+
+
+def pack(numbers: Sequence[int]) -> bytes:
+    """Write numbers of up to 64 bits, 8 bytes each, big-endian."""
+    return struct.pack(f">{len(numbers)}Q", *numbers)
+
+
+def unpack(packed: bytes) -> tuple[int, ...]:
+    """Read what `pack` wrote."""
+    return struct.unpack(f">{len(packed) // _NUMBER_BYTES}Q", packed)

@@ -1,0 +1,116 @@
+"""The lake's dataset `behaviour`: every event that was taken in, from which the profile of a part is made anew."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from hashlib import sha256
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from bihuan_profile.domain.behaviour import Amount, Behaviour, Event
+from bihuan_shared.clock import Clock
+from bihuan_shared.errors import Unavailable
+from bihuan_shared.group_commit import GroupCommit
+from bihuan_shared.lake import LakeWriter, dataset_files
+
+DATASET: Final = "behaviour"
+MAX_ROWS: Final = 10_000
+MAX_QUEUE: Final = 50_000
+_SCHEMA: Final = pa.schema(
+    [
+        ("person_id", pa.uint64()),
+        ("sighting_id", pa.uint64()),
+        ("event_key", pa.string()),
+        ("behaviour", pa.int16()),
+        ("event_time_us", pa.int64()),
+        ("tags", pa.list_(pa.string())),
+        ("currency", pa.string()),
+        ("amount_micros", pa.int64()),
+    ]
+)
+
+
+class LakeJournal:
+    """
+    Keeps events in files; what waits while one is written goes into the next together.
+
+    A file is named by what is in it, so that the same batch replaces itself. An event that was tried again in another
+    batch may stand in two files: readers keep one row a person and key.
+    """
+
+    def __init__(self, root: str, clock: Clock) -> None:
+        self._root = root
+        self._writer = LakeWriter(root)
+        self._clock = clock
+        self._group: GroupCommit[Event, None] = GroupCommit(self._commit, max_items=MAX_ROWS, max_queue=MAX_QUEUE)
+
+    async def write(self, events: Sequence[Event]) -> None:
+        """Keep events, durably on return. Raises Unavailable, and ResourceExhausted where too many wait."""
+        for start in range(0, len(events), MAX_ROWS):
+            await self._group.submit(events[start : start + MAX_ROWS])
+
+    async def read(self, person_ids: Collection[int], sighting_ids: Collection[int]) -> list[Event]:
+        """Events under one of some persons or sightings, in no order; every file is looked at. Raises Unavailable."""
+        try:
+            return await asyncio.to_thread(self._read, person_ids, sighting_ids)
+        except OSError as error:
+            raise Unavailable("the lake cannot be read") from error
+
+    async def close(self) -> None:
+        """Finish what was submitted."""
+        await self._group.close()
+
+    async def _commit(self, events: Sequence[Event]) -> Sequence[None]:
+        name = sha256("\n".join([f"{event.person_id}\0{event.key}" for event in events]).encode()).hexdigest()[:32]
+        table = await asyncio.to_thread(_table, events)
+        try:
+            await self._writer.write(DATASET, name, table, time_us=self._clock.now_us())
+        except OSError as error:
+            raise Unavailable("the lake cannot be written") from error
+        return [None] * len(events)
+
+    def _read(self, person_ids: Collection[int], sighting_ids: Collection[int]) -> list[Event]:
+        files = dataset_files(self._root, DATASET)
+        if not files:
+            return []
+        persons, sightings = (pa.array(sorted(ids), pa.uint64()) for ids in (person_ids, sighting_ids))
+        wanted = ds.field("person_id").isin(persons) | ds.field("sighting_id").isin(sightings)
+        dataset = ds.dataset([str(file) for file in files], schema=_SCHEMA, format="parquet")
+        return [_event(row) for row in dataset.to_table(filter=wanted).to_pylist()]
+
+
+def _table(events: Sequence[Event]) -> pa.Table:
+    # By column: a dict a row costs more than writing the file.
+    columns: list[list[object]] = [
+        [event.person_id for event in events],
+        [event.sighting_id for event in events],
+        [event.key for event in events],
+        [int(event.behaviour) for event in events],
+        [event.time_us for event in events],
+        [event.tags for event in events],
+        [event.amount.currency if event.amount is not None else None for event in events],
+        [event.amount.micros if event.amount is not None else None for event in events],
+    ]
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
+    )
+
+
+def _event(row: dict[str, object]) -> Event:
+    currency, micros, tags = row["currency"], row["amount_micros"], row["tags"]
+    assert isinstance(tags, list)
+    return Event(
+        person_id=_integer(row["person_id"]),
+        key=str(row["event_key"]),
+        behaviour=Behaviour(_integer(row["behaviour"])),
+        time_us=_integer(row["event_time_us"]),
+        tags=tuple(tags),
+        amount=Amount(str(currency), _integer(micros)) if currency is not None else None,
+        sighting_id=_integer(row["sighting_id"]),
+    )
+
+
+def _integer(value: object) -> int:
+    assert isinstance(value, int)
+    return value

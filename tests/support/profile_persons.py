@@ -1,0 +1,31 @@
+"""Persons, their changes and a journal in memory, for tests of profiles that follow."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from bihuan_profile.domain.behaviour import Event
+from bihuan_shared.person_change import PersonPart, PersonsChange
+
+
+class MemoryJournal:
+    """A Journal in a list."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def write(self, events: Sequence[Event]) -> None:
+        self.events += events
+
+    async def read(self, person_ids: Collection[int], sighting_ids: Collection[int]) -> list[Event]:
+        return [one for one in self.events if one.person_id in person_ids or one.sighting_id in sighting_ids]
+
+
+def merge(change_id: int, survivor: int, *absorbed: int) -> PersonsChange:
+    """One person takes others in."""
+    return PersonsChange(change_id, 10**15, tuple(sorted((survivor, *absorbed))), (PersonPart(survivor),))
+
+
+def split(change_id: int, person: int, parts: Mapping[int, Collection[int]]) -> PersonsChange:
+    """One person becomes several, each with its sightings."""
+    return PersonsChange(
+        change_id, 10**15, (person,), tuple(PersonPart(one, frozenset(parts[one])) for one in sorted(parts))
+    )
