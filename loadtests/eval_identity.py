@@ -24,8 +24,9 @@ from bihuan_cli.datasets.catalog import FEBRL
 from bihuan_cli.datasets.fetch import fetch, fetch_progress
 from bihuan_identity.domain.keys import KeyHasher, Pepper
 from bihuan_identity.linkage.engines import open_engine
-from bihuan_identity.linkage.job import Linkage, LinkageOrder, link_files
+from bihuan_identity.linkage.job import Linkage, link_files
 from bihuan_identity.linkage.judging import Score
+from bihuan_identity.linkage.order import LinkageOrder
 from bihuan_identity.linkage.records import InputFile
 from bihuan_identity.linkage.verdict import Verdict, judge
 

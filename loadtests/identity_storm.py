@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import grpc
 from identity_process import DiedError, IdentityForks, IdentityProcess
 from identity_reference import Identifier, Reference
 
 from bihuan.common.v1 import common_pb2
 from bihuan.identity.v1 import identity_pb2 as pb
+from bihuan_shared.errors import BihuanError, FailedPrecondition, InvalidArgument, Unavailable
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ PIECES = 160
 HOT_MEMBERS = 14
 FAILPOINTS_A_LIFE = 40
 REMEMBERED = 50
-_REFUSALS = {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT}
+MAX_UNANSWERED = 100
 
 
 class Server:
@@ -35,6 +35,7 @@ class Server:
         self._dice = dice
         self._life: IdentityProcess | None = None
         self.kills = 0
+        self.unanswered = 0
         self.armed = True
 
     async def call(self, method: str, request: object) -> object:
@@ -45,6 +46,11 @@ class Server:
                 return await life.call(getattr(life.stub, method), request)
             except DiedError:
                 await self._bury(life)
+            except Unavailable:
+                # Whether it was done is not known either, so it is asked again.
+                self.unanswered += 1
+                if self.unanswered > MAX_UNANSWERED:
+                    raise
 
     async def end_life(self) -> None:
         """Let the next call meet a server that has just started."""
@@ -212,8 +218,9 @@ class Storm:
     async def _send(self, method: str, request: object, *, refused: bool = False) -> object:
         try:
             answer = await self._server.call(method, request)
-        except grpc.aio.AioRpcError as error:
-            self._expect(refused and error.code() in _REFUSALS, f"{method}: {error.code().name} {error.details()}")
+        except BihuanError as error:
+            expected = refused and isinstance(error, FailedPrecondition | InvalidArgument)
+            self._expect(expected, f"{method}: {error.reason} {error.detail}")
             return None
         self._expect(not refused, f"{method}: was not refused")
         if method in {"Link", "Unlink"}:

@@ -7,7 +7,13 @@ from functools import partial
 import grpc
 
 from bihuan.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
-from bihuan_identity.background import keep_following, keep_lapsing, keep_publishing, keep_retiring
+from bihuan_identity.background import (
+    keep_following,
+    keep_forgetting_requests,
+    keep_lapsing,
+    keep_publishing,
+    keep_retiring,
+)
 from bihuan_identity.change_stream import NoChangeStream, RedisChangeStream
 from bihuan_identity.domain.graph import SECOND_US, Attachment, KeyedIdentifier
 from bihuan_identity.domain.keys import KeyHasher
@@ -69,6 +75,10 @@ async def build(settings: Settings) -> ServiceApp:
             ("follow_changes", partial(keep_following, graph)),
             ("publish_changes", partial(keep_publishing, graph, stream)),
             ("lapse_ties", partial(keep_lapsing, graph, clock, period_s)),
+            (
+                "forget_requests",
+                partial(keep_forgetting_requests, store, clock, settings.request_retention_s, period_s),
+            ),
             ("retire_identifiers", partial(keep_retiring, graph, clock, oldest_epoch, period_s)),
         ),
         close=close,

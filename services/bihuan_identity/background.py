@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 
@@ -19,6 +20,13 @@ _SECOND_US = 1_000_000
 # One page a time: other writers wait for a sweep no longer than that.
 _SWEEP_PAUSE_S = 0.5
 _log = structlog.get_logger(__name__)
+
+
+class RequestLog(Protocol):
+    """Where requests are recorded. Raises Unavailable."""
+
+    async def forget_requests(self, before_s: int, limit: int) -> int:
+        """Forget up to `limit` requests older than a time; returns how many."""
 
 
 async def keep_following(graph: Graph) -> None:
@@ -54,6 +62,16 @@ async def keep_retiring(graph: Graph, clock: Clock, oldest_epoch: int, period_s:
             after, retired = await retire(graph, after, oldest_epoch, clock.now_us() // _SECOND_US)
             if retired:
                 _log.info("identifiers_retired", identifiers=retired, page=PAGE)
+            await asyncio.sleep(_SWEEP_PAUSE_S)
+
+    await _repeat("sweep_interrupted", period_s, sweep)
+
+
+async def keep_forgetting_requests(store: RequestLog, clock: Clock, retention_s: int, period_s: float) -> None:
+    """Forget requests that nobody repeats any more; what they did stays."""
+
+    async def sweep() -> None:
+        while await store.forget_requests(clock.now_us() // _SECOND_US - retention_s, PAGE) == PAGE:
             await asyncio.sleep(_SWEEP_PAUSE_S)
 
     await _repeat("sweep_interrupted", period_s, sweep)

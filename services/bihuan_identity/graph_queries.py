@@ -198,17 +198,17 @@ class SqlGraphView:
             return b""
         return None if row.next_key is None else bytes(row.next_key)
 
-    def request(self, caller: str, request_id: str) -> RequestRecord | None:
-        """Return what was asked for under this id."""
-        query = sa.select(REQUESTS).where(REQUESTS.c.caller == caller, REQUESTS.c.request_id == request_id)
-        row = self._connection.execute(query).one_or_none()
-        if row is None:
-            return None
-        return RequestRecord(
-            row.caller,
-            row.request_id,
-            Operation(row.operation),
-            bytes(row.body_sha256),
-            row.time_s,
-            bytes(row.outcome),
-        )
+    def requests(self, ids: Sequence[tuple[str, str]]) -> Sequence[RequestRecord]:
+        """Return what was asked for under these pairs of caller and request id."""
+        query = sa.select(REQUESTS).where(sa.tuple_(REQUESTS.c.caller, REQUESTS.c.request_id).in_(ids))
+        return [
+            RequestRecord(
+                row.caller,
+                row.request_id,
+                Operation(row.operation),
+                bytes(row.body_sha256),
+                row.time_s,
+                bytes(row.outcome),
+            )
+            for row in self._connection.execute(query)
+        ]

@@ -68,15 +68,15 @@ class SqlGraphStore:
     async def change(self, plan: Callable[[GraphView], tuple[GraphChange | None, T]]) -> T:
         """Carry out one plan in one transaction that holds the id block, so that changes come one after the other."""
 
-        def run(connection: sa.Connection) -> T:
-            view = SqlGraphView.claim(connection, Names(connection, self._names))
-            change, result = plan(view)
+        def run(connection: sa.Connection) -> tuple[Mapping[int, str], T]:
+            names = Names(connection, self._names)
+            change, result = plan(SqlGraphView.claim(connection, names))
             if change is not None:
-                apply_change(connection, change, view.names)
+                apply_change(connection, change, names)
             failpoint("before_commit")
-            return result
+            return names.by_code, result
 
-        result = await self.database.write(run)
+        self._names, result = await self.database.write(run)
         failpoint("after_commit")
         return result
 
@@ -157,6 +157,4 @@ class SqlGraphStore:
 
     def _view(self, connection: sa.Connection) -> SqlGraphView:
         names = Names(connection, self._names)
-        # Names are only ever added, and what a reader sees is committed, so it may be kept.
-        self._names = names.read()
         return SqlGraphView(connection, names)

@@ -1,6 +1,7 @@
 """What the SQL store writes: one change of the graph, whole."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -91,12 +92,16 @@ def _remove(connection: sa.Connection, column: sa.Column[object], values: Sequen
 def _put(connection: sa.Connection, table: sa.Table, rows: Iterable[tuple[object, ...]]) -> None:
     names = [column.name for column in table.columns]
     records = [dict(zip(names, row, strict=True)) for row in rows]
-    if not records:
-        return
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    if records:
+        connection.execute(_upsert(connection.dialect.name, table), records)
+
+
+@cache
+def _upsert(dialect: str, table: sa.Table) -> sa.Insert:
+    """Build the statement once a table: that takes longer than to carry it out for one row."""
     keys = [column.name for column in table.primary_key]
-    others = {name: insert.excluded[name] for name in names if name not in keys}
+    insert: postgresql.Insert | sqlite.Insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
     if others:
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=others), records)
-    else:
-        connection.execute(insert.on_conflict_do_nothing(index_elements=keys), records)
+        return insert.on_conflict_do_update(index_elements=keys, set_=others)
+    return insert.on_conflict_do_nothing(index_elements=keys)

@@ -27,40 +27,39 @@ ChangeRow = tuple[int, int, int, bytes, bytes, bytes]
 
 
 class Names:
-    """The codes of names, as one transaction sees them; new ones are written in it."""
+    """
+    The codes of names, as one transaction sees them; new ones are written in it.
+
+    `known` are names of earlier transactions: they are only ever added. `by_code` holds those that are known now.
+    """
 
     def __init__(self, connection: sa.Connection, known: Mapping[int, str]) -> None:
         self._connection = connection
-        self._by_code = dict(known)
+        self.by_code = known
         self._by_name = {name: code for code, name in known.items()}
-
-    def read(self) -> Mapping[int, str]:
-        """Read the names that are stored; returns all of them by code."""
-        self._by_code = {row[0]: row[1] for row in self._connection.execute(sa.select(NAMES))}
-        self._by_name = {name: code for code, name in self._by_code.items()}
-        return self._by_code
 
     def name(self, code: int) -> str:
         """Return the name of a code that is stored."""
-        if code not in self._by_code:
-            self.read()
-        return self._by_code[code]
+        if code not in self.by_code:
+            self._read()
+        return self.by_code[code]
 
     def code(self, name: str) -> int:
         """Return the code of a name, writing the name where it is new."""
         if name not in self._by_name:
-            self.read()
+            self._read()
         if name not in self._by_name:
-            code = max(self._by_code, default=0) + 1
+            code = max(self.by_code, default=0) + 1
             self._connection.execute(NAMES.insert(), {"code": code, "name": name})
-            self._by_name[name], self._by_code[code] = code, name
+            self._know({**self.by_code, code: name})
         return self._by_name[name]
 
-    def find(self, name: str) -> int | None:
-        """Return the code of a name where it is stored."""
-        if name not in self._by_name:
-            self.read()
-        return self._by_name.get(name)
+    def _read(self) -> None:
+        self._know({row[0]: row[1] for row in self._connection.execute(sa.select(NAMES))})
+
+    def _know(self, by_code: Mapping[int, str]) -> None:
+        self.by_code = by_code
+        self._by_name = {name: code for code, name in by_code.items()}
 
 
 def write_node(node: Node, names: Names) -> NodeRow:

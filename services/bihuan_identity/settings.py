@@ -57,6 +57,8 @@ class Settings(ServerSettings):
 
     index_buckets: Annotated[int, Field(ge=1, le=1_000_000)] = 256
     """Buckets of the Redis index in each of its 64 slots: one for every 4,096 identifiers keeps entries compact."""
+    request_retention_s: Annotated[int, Field(ge=3_600)] = 90 * 86_400
+    """How long a Link, Unlink or DeletePerson that is repeated under its request id is answered as the first time."""
     sweep_period_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 86_400
     """How long to wait between two rounds through all evidence for ties that have lapsed."""
 

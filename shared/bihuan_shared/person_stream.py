@@ -12,7 +12,7 @@ from typing import Final
 
 from bihuan.common.v1.common_pb2 import PersonsChanged
 from bihuan_shared.clock import to_us
-from bihuan_shared.errors import Unavailable
+from bihuan_shared.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 from bihuan_shared.person_change import PersonPart, PersonsChange
 from bihuan_shared.redis import RedisClient
 from bihuan_shared.streams import StreamReader, history, newest
@@ -105,6 +105,6 @@ class PersonFollower:
     async def _watch(self) -> None:
         while True:
             # Readiness tells of a store that is lost; the figure stays as it was.
-            with suppress(Unavailable):
+            with suppress(Unavailable, ResourceExhausted, DeadlineExceeded):
                 self._measure(await self.lag())
             await asyncio.sleep(_MEASURE_S)

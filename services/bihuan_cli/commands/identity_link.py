@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,12 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from bihuan.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from bihuan_cli.commands.terminal import STATE, AsJson, State, console, fail, run
 from bihuan_cli.linking.evidence import Finding, Refusal, Telling, findings, tell
-from bihuan_cli.linking.perform import perform
+from bihuan_cli.linking.perform import EngineName, perform
 from bihuan_cli.linking.report import show, show_rejected, summarise
 from bihuan_cli.stack.channel import service_channel
 from bihuan_cli.stack.layout import RunningStack, StateFolder
 from bihuan_cli.stack.secrets import load_or_create
 from bihuan_identity.domain.namespaces import find_namespace
+from bihuan_identity.linkage.order import LinkageOrder
+from bihuan_identity.linkage.records import InputFile
 from bihuan_shared.errors import BihuanError, FailedPrecondition, InvalidArgument
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ OtherIdColumn = Annotated[str | None, typer.Option(help="The same for OTHER; as 
 Truth = Annotated[str | None, typer.Option(help="A column that tells the true person; the result is judged by it.")]
 Exclude = Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")]
 Spec = Annotated[Path | None, typer.Option(help="JSON: which columns to compare, how, and what to block on.")]
-EngineChoice = Annotated[Literal["duckdb", "spark"], typer.Option(help="Where the comparisons run.")]
+EngineChoice = Annotated[EngineName, typer.Option(help="Where the comparisons run.")]
 OneToOne = Annotated[bool, typer.Option("--one-to-one", help="Nobody occurs twice in either of the two files.")]
 MinConfidence = Annotated[
     float | None, typer.Option(help="Link from this confidence on; by default chosen for 99 % expected precision.")
@@ -63,31 +65,38 @@ def link_records(
     state: State = STATE,
 ) -> None:
     """Find records of the same person in FILE, or across FILE and OTHER, and send the links to identity as evidence."""
-    files = [(file, id_column)] if other is None else [(file, id_column), (other, other_id_column or id_column)]
+    files = [InputFile(file, id_column, truth_column)]
+    if other is not None:
+        files.append(InputFile(other, other_id_column or id_column, truth_column))
+    order = LinkageOrder(
+        files=tuple(files),
+        spec_path=spec,
+        excluded=frozenset(exclude or ()),
+        one_to_one=one_to_one,
+        seed=seed,
+        min_confidence=min_confidence,
+        work_dir=work_dir,
+    )
     namespaces = (namespace, other_namespace or namespace)
+    _link(order, namespaces, engine, None if dry_run else state, print_json=print_json)
+
+
+def _link(
+    order: LinkageOrder, namespaces: tuple[str, str], engine: EngineName, state: Path | None, *, print_json: bool
+) -> None:
+    """Link, tell identity of the stack on `state` where one is given, and report."""
     try:
         _check_namespaces(namespaces)
-        if not dry_run:
+        if state is not None:
             _check_stack(state)
         with _progress() as progress:
             stage = progress.add_task("starting", total=None)
-            linkage, verdict = perform(
-                tuple(files),
-                engine=engine,
-                truth_column=truth_column,
-                exclude=tuple(exclude or ()),
-                spec=spec,
-                one_to_one=one_to_one,
-                min_confidence=min_confidence,
-                seed=seed,
-                work_dir=work_dir,
-                say=lambda text: progress.update(stage, description=text),
-            )
+            linkage, verdict = perform(order, engine, lambda text: progress.update(stage, description=text))
     except BihuanError as error:
         fail(error)
-    key = load_or_create(StateFolder(state).secrets).cli_secret.encode() if not dry_run else b"dry run"
-    told, refused = findings(linkage, [path.name for path, _ in files], namespaces, key)
-    telling = None if dry_run else run(_send(state, told))
+    key = b"dry run" if state is None else load_or_create(StateFolder(state).secrets).cli_secret.encode()
+    told, refused = findings(linkage, [file.path.name for file in order.files], namespaces, key)
+    telling = None if state is None else run(_send(state, told))
     _report(linkage, verdict, refused, telling, print_json=print_json)
 
 

@@ -300,5 +300,5 @@ class GraphView(Protocol):
     def revocation(self, namespace: str) -> bytes | None:
         """Return up to which key the identifiers of a namespace are forgotten; None when all are."""
 
-    def request(self, caller: str, request_id: str) -> RequestRecord | None:
-        """Return what this caller asked for under this id, if anything."""
+    def requests(self, ids: Sequence[tuple[str, str]]) -> Sequence[RequestRecord]:
+        """Return what was asked for under these pairs of caller and request id."""

@@ -3,6 +3,7 @@
 import hashlib
 import struct
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from bihuan_identity.domain.barring import barred_keys
@@ -65,31 +66,33 @@ def plan_links(
     A repeated request is answered as before and changes nothing.
     """
     graph = LoadedGraph(view, time_s=0, epoch=epoch)
-    graph.load_identifiers(identifier for command in commands for identifier in command.identifiers)
+    identifiers = [identifier for command in commands for identifier in command.identifiers]
+    graph.load_identifiers(identifiers)
+    barred = barred_keys(graph, identifiers)
+    graph.load_requests((command.caller, command.request_id) for command in commands)
     outcomes: list[Linked | RefusedLink] = []
     for command in commands:
         graph.time_s = command.time_us // SECOND_US
         try:
-            outcomes.append(_link(graph, command, rules))
+            outcomes.append(_link(graph, command, rules, barred))
         except (ContentConflictError, BarredError, GuardRefusedError) as refusal:
             outcomes.append(refusal)
     return graph.difference(), tuple(outcomes)
 
 
-def _link(graph: LoadedGraph, command: LinkCommand, rules: Rules) -> Linked:
+def _link(graph: LoadedGraph, command: LinkCommand, rules: Rules, barred: AbstractSet[bytes]) -> Linked:
     digest = command.body_sha256()
     before = recorded(graph, command.caller, command.request_id, Operation.LINK, digest)
     if before is not None:
         person_id, evidence_id, quarantined, *merged = unpack_ids(before.outcome)
         return Linked(person_id, tuple(merged), evidence_id, bool(quarantined))
-    barred = barred_keys(graph, command.identifiers)
     for position, identifier in enumerate(command.identifiers):
         if identifier.key in barred:
             raise BarredError(position)
     linked = tie_together(graph, rules, command.identifiers, command.claim)
     outcome = pack_ids(linked.person_id, linked.evidence_id, int(linked.quarantined), *linked.merged_person_ids)
     record = RequestRecord(command.caller, command.request_id, Operation.LINK, digest, graph.time_s, outcome)
-    graph.requests.append(record)
+    graph.put_request(record)
     return linked
 
 
@@ -101,8 +104,7 @@ def recorded(
 
     Raises ContentConflictError where the id came with another operation or content.
     """
-    pending = (record for record in graph.requests if (record.caller, record.request_id) == (caller, request_id))
-    before = next(pending, None) or graph.view.request(caller, request_id)
+    before = graph.request(caller, request_id)
     if before is not None and (before.operation, before.body_sha256) != (operation, body_sha256):
         raise ContentConflictError
     return before

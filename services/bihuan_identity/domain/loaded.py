@@ -37,7 +37,8 @@ class LoadedGraph:
         self.epoch = epoch
         self.counters = view.counters()
         self.changes: list[PersonsChange] = []
-        self.requests: list[RequestRecord] = []
+        self._requests: dict[tuple[str, str], RequestRecord | None] = {}
+        self._new_requests: list[RequestRecord] = []
         self.erasures: list[Erasure] = []
         self.tombstones_carried: list[tuple[bytes, bytes]] = []
         self._nodes: dict[bytes, Node] = {}
@@ -97,6 +98,23 @@ class LoadedGraph:
             rows = self.view.persons(missing)
             self._stored_persons.update(rows)
             self._persons.update(rows)
+
+    def load_requests(self, ids: Iterable[tuple[str, str]]) -> None:
+        """Read what was asked for under these pairs of caller and request id."""
+        missing = [one for one in dict.fromkeys(ids) if one not in self._requests]
+        if missing:
+            found = {(record.caller, record.request_id): record for record in self.view.requests(missing)}
+            self._requests.update((one, found.get(one)) for one in missing)
+
+    def request(self, caller: str, request_id: str) -> RequestRecord | None:
+        """Return what was asked for under an id, in this transaction or an earlier one."""
+        self.load_requests([(caller, request_id)])
+        return self._requests[caller, request_id]
+
+    def put_request(self, record: RequestRecord) -> None:
+        """Record what is carried out."""
+        self._requests[record.caller, record.request_id] = record
+        self._new_requests.append(record)
 
     def take_pieces(self, pieces: Iterable[Piece]) -> None:
         """Take in pieces as they are stored, except those that are here already or were withdrawn."""
@@ -223,7 +241,7 @@ class LoadedGraph:
             changes=tuple(self.changes),
             erasures=tuple(self.erasures),
             tombstones_carried=tuple(self.tombstones_carried),
-            requests=tuple(self.requests),
+            requests=tuple(self._new_requests),
             attachments={node.key: self.attachment(node) for node in nodes},
         )
 

@@ -65,7 +65,7 @@ def plan_unlink(
         raise UnknownEvidenceError
     person_ids = revise(graph, rules, {piece.evidence_id: ()}, evidence_id=piece.evidence_id)
     person_ids = tuple(sorted(person_ids, key=lambda person_id: (person_id != piece.person_id, person_id)))
-    graph.requests.append(
+    graph.put_request(
         RequestRecord(command.caller, command.request_id, Operation.UNLINK, digest, graph.time_s, pack_ids(*person_ids))
     )
     return graph.difference(), person_ids
@@ -96,9 +96,7 @@ def plan_erase(
     forget(graph, rules, keys)
     graph.erasures.append(erasure)
     outcome = pack_ids(erasure.erasure_id, erasure.time_s)
-    graph.requests.append(
-        RequestRecord(command.caller, command.request_id, Operation.ERASE, digest, graph.time_s, outcome)
-    )
+    graph.put_request(RequestRecord(command.caller, command.request_id, Operation.ERASE, digest, graph.time_s, outcome))
     return graph.difference(), erasure
 
 

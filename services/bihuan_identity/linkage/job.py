@@ -11,33 +11,13 @@ from bihuan_identity.linkage.calibrating import choose_threshold, expected_f1
 from bihuan_identity.linkage.clustering import Candidate, clusters_of, one_to_one
 from bihuan_identity.linkage.engines import Engine
 from bihuan_identity.linkage.model import LinkageModel, Scored
-from bihuan_identity.linkage.records import InputFile, RecordReader, Records
+from bihuan_identity.linkage.order import LinkageOrder, check_order
+from bihuan_identity.linkage.records import RecordReader, Records
 from bihuan_identity.linkage.spec import LinkageSpec, infer_spec, read_spec
 from bihuan_shared.errors import FailedPrecondition, InvalidArgument
 
 STAGES: Final = ("reading", "choosing blocks", "training", "scoring", "clustering")
-MOST_FILES: Final = 2
 FEWEST_TRAINING_RULES: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class LinkageOrder:
-    """
-    What to link and how.
-
-    One file is searched for repeated persons; of two files, persons of one are sought in the other. `one_to_one` says
-    that nobody occurs twice in either of two files. `min_confidence` replaces the threshold that is otherwise chosen
-    for an expected precision of `wanted_precision`. `work_dir` is where records are prepared, deleted in the end.
-    """
-
-    files: tuple[InputFile, ...]
-    spec_path: Path | None = None
-    excluded: frozenset[str] = frozenset()
-    one_to_one: bool = False
-    seed: int = 1
-    min_confidence: float | None = None
-    wanted_precision: float = 0.99
-    work_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +48,7 @@ def link_files(order: LinkageOrder, engine: Engine, say: Callable[[str], None] =
     Raises InvalidArgument that names the field or column at fault, and FailedPrecondition where nothing can be learnt
     from the records.
     """
-    _check(order)
+    check_order(order)
     with tempfile.TemporaryDirectory(prefix="bihuan-linkage-", dir=order.work_dir) as folder:
         say("reading")
         spec, records = _read(order, Path(folder))
@@ -82,16 +62,6 @@ def link_files(order: LinkageOrder, engine: Engine, say: Callable[[str], None] =
         scored = model.score(_all_pairs(records))
     say("clustering")
     return _conclude(order, spec, records, rules, scored)
-
-
-def _check(order: LinkageOrder) -> None:
-    if not 1 <= len(order.files) <= MOST_FILES:
-        raise InvalidArgument.of("file", "one or two files can be linked")
-    if order.one_to_one and len(order.files) < MOST_FILES:
-        raise InvalidArgument.of("one_to_one", "is about two files")
-    for field, value in (("min_confidence", order.min_confidence), ("wanted_precision", order.wanted_precision)):
-        if value is not None and not 0 < value < 1:
-            raise InvalidArgument.of(field, "must lie between 0 and 1")
 
 
 def _read(order: LinkageOrder, folder: Path) -> tuple[LinkageSpec, Records]:

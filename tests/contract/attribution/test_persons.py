@@ -1,5 +1,6 @@
 """Following changes of who is who: credits of later orders see the new persons, and what was billed stays."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -165,6 +166,66 @@ async def test_without_consent_to_measurement_neither_person_nor_sighting_is_kep
     await world.record(order)
     (event,) = await world.log.read(0, 10)
     assert (event.person_id, event.sighting_id) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_books_agree_with_the_fold_whatever_becomes_of_persons(
+    world: "World", cps: CampaignTerms, seed: int
+) -> None:
+    chance = random.Random(seed)
+    owner = {sighting: 10 + sighting for sighting in range(1, 6)}
+    known = [dict(owner)]
+    for step in range(30):
+        world.clock.advance_us(HOUR_US)
+        sighting = chance.randrange(1, 6)
+        # Whoever tells an event may have known an older state.
+        person = chance.choice(known)[sighting]
+        match chance.randrange(4):
+            case 0:
+                token = world.token(f"c{step}", cps, person=person, sighting=sighting)
+                kinds = chance.choice([("impression", "click"), ("click",), ("click", "impression")])
+                await world.record(*(world.beacon(kind, token) for kind in kinds))
+            case 1:
+                await world.record(world.order(f"e{step}", f"o{step}", person=person, sighting=sighting))
+            case 2:
+                order_id = f"o{chance.randrange(step + 1)}"
+                await world.record(world.order(f"u{step}", order_id, update=True, person=person, sighting=sighting))
+            case _:
+                change = any_change(chance, owner, len(known))
+                await world.persons.follow(change)
+                known.append(dict(owner))
+        if chance.random() < 0.7:
+            await world.bill(limit=chance.choice([1, 3, 1_000]))
+            await world.reconcile()
+    await world.bill()
+    await world.reconcile()
+    assert await world.charged() > 0
+    found = await held(world)
+    assert [person_id for person_id, _ in found] == [owner[sighting] for _, sighting in found]
+
+
+def any_change(chance: random.Random, owner: dict[int, int], change_id: int) -> PersonsChange:
+    """Merge two persons or split one, and bring the owners of the sightings up to it."""
+    persons = sorted(set(owner.values()))
+    person = chance.choice(persons)
+    mine = [one for one, held_by in owner.items() if held_by == person]
+    if len(mine) > 1 and (len(persons) == 1 or chance.random() < 0.5):
+        leaving = chance.sample(mine, chance.randrange(1, len(mine)))
+        old = 10 + min(leaving)
+        new = old if old not in persons else 100 + change_id
+        owner |= dict.fromkeys(leaving, new)
+        return split(change_id, person, {person: [one for one in mine if one not in leaving], new: leaving})
+    survivor, absorbed = sorted(chance.sample(persons, 2))
+    owner |= {one: survivor for one, held_by in owner.items() if held_by == absorbed}
+    return merge(change_id, survivor, absorbed)
+
+
+async def held(world: "World") -> list[tuple[int, int]]:
+    """The person that each touch is of now, and the sighting that it was told under."""
+    touches, events = schema.touches, schema.events
+    query = sa.select(touches.c.person_id, events.c.sighting_id)
+    query = query.join(events, events.c.position == touches.c.position)
+    return [(row.person_id, row.sighting_id) for row in await world.database.read(lambda c: c.execute(query).all())]
 
 
 async def show(desk: "Desk", name: str, person: int, sighting: int) -> None:

@@ -38,7 +38,7 @@ class MemoryGraphView:
         self.erasures: dict[int, Erasure] = {}
         self.tombstone_keys: dict[bytes, int] = {}
         self.revoked: dict[str, bytes | None] = {}
-        self.requests: dict[tuple[str, str], RequestRecord] = {}
+        self.request_records: dict[tuple[str, str], RequestRecord] = {}
 
     def counters(self) -> Counters:
         return self.next
@@ -92,8 +92,8 @@ class MemoryGraphView:
     def revocation(self, namespace: str) -> bytes | None:
         return self.revoked.get(namespace, b"")
 
-    def request(self, caller: str, request_id: str) -> RequestRecord | None:
-        return self.requests.get((caller, request_id))
+    def requests(self, ids: Sequence[tuple[str, str]]) -> Sequence[RequestRecord]:
+        return [self.request_records[one] for one in ids if one in self.request_records]
 
     def apply(self, change: GraphChange) -> None:
         self.next = change.counters
@@ -116,7 +116,7 @@ class MemoryGraphView:
         for old, new in change.tombstones_carried:
             self.tombstone_keys[new] = -abs(self.tombstone_keys[old])
         self.revoked.update(change.revocations)
-        self.requests.update(((record.caller, record.request_id), record) for record in change.requests)
+        self.request_records.update(((record.caller, record.request_id), record) for record in change.requests)
 
     def attachments(self, keys: Sequence[bytes]) -> dict[bytes, Attachment]:
         found = (self.rows[key] for key in keys if key in self.rows)
