@@ -1,5 +1,6 @@
 """The wire side of identity: requests become domain records, records become responses; nothing is decided here."""
 
+from bihuan.common.v1.common_pb2 import PersonRef
 from bihuan.identity.v1 import identity_pb2 as pb
 from bihuan_identity.domain.keys import KEY_BYTES
 from bihuan_identity.domain.linking import LinkCommand
@@ -79,12 +80,13 @@ class IdentityServicer(PartnerServicer):
 
     async def GetPerson(self, request: pb.GetPersonRequest, context: object) -> pb.GetPersonResponse:  # noqa: N802, ARG002  # the contract's name and signature
         """Show one person."""
-        return write_person(await get_person(self._identity, request.person.person_id))
+        return write_person(await get_person(self._identity, _read_person(request.person)))
 
     async def DeletePerson(self, request: pb.DeletePersonRequest, context: object) -> pb.DeletePersonResponse:  # noqa: N802, ARG002  # the contract's name and signature
         """Erase one person."""
         now_us = self._clock.now_us()
-        command = EraseCommand(current_caller().name, request.request_id, request.person.person_id, now_us)
+        person_id = _read_person(request.person)
+        command = EraseCommand(current_caller().name, request.request_id, person_id, now_us)
         return pb.DeletePersonResponse(receipt=await erase_person(self._erasing, command))
 
     async def ListQuarantined(  # noqa: N802  # the contract's name
@@ -110,6 +112,13 @@ class IdentityServicer(PartnerServicer):
         now_s = self._clock.now_us() // _SECOND_US
         removed, done = await revoke_namespace(self._identity.graph, namespace, now_s)
         return pb.RevokeNamespaceResponse(removed_count=removed, done=done)
+
+
+def _read_person(person: PersonRef) -> int:
+    # A partner's token was turned into an id before it came here.
+    if person.WhichOneof("person") != "person_id":
+        raise InvalidArgument.of("person.person_token", "is a partner's; internal callers name persons by person_id")
+    return person.person_id
 
 
 def _read_page_token(text: str) -> bytes:

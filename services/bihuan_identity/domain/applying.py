@@ -84,6 +84,13 @@ def _place_ids(
             row = replace(row, generation=min(row.generation + 1, MAX_GENERATION))
             generations.append((row.person_id, row.generation))
         graph.put_person(row)
+    standing = {person.person_id for person in grouping.persons} | {alias.alias_id for alias in grouping.aliases}
+    for person_id in sorted(region.anchors.keys() - standing):
+        # Nobody stands for it, and only its row tells a process that starts later.
+        row = graph.person(person_id)
+        row = replace(row, generation=min(row.generation + 1, MAX_GENERATION))
+        generations.append((row.person_id, row.generation))
+        graph.put_person(row)
     return tuple(generations)
 
 

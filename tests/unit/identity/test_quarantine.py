@@ -73,8 +73,8 @@ def test_several_pieces_between_the_same_two_count_once() -> None:
 
 
 def test_quarantine_that_lifting_would_make_too_large_a_person_stays() -> None:
-    graph = hub_of(4, max_cluster_size=6)
-    extra = [graph.link(f"p{at} r{at} s{at}").evidence_id for at in range(2)]
+    graph = hub_of(4, max_cluster_size=7)
+    extra = [graph.link(names).evidence_id for names in ("p0 r0", "q0 s0", "p1 r1", "q1 s1")]
     graph.unlink(8)
     assert graph.node("hub").quarantine_time_s is not None
     assert graph.persons("p0 p1 p2") == [1, 2, 3]

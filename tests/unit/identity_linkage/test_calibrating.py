@@ -49,9 +49,8 @@ def test_threshold_is_the_lowest_that_promises_the_precision(chances: list[float
     threshold = choose_threshold(chances, wanted)
     linked = [chance for chance in chances if chance >= threshold]
     assert threshold >= 0.5
-    if 0.5 < threshold < 1:
-        lower = [chance for chance in chances if 0.5 <= chance < threshold]
-        assert lower
+    lower = [chance for chance in chances if 0.5 <= chance < threshold]
+    if lower and threshold < 1:
         more = [chance for chance in chances if chance >= max(lower)]
         assert sum(more) / len(more) < wanted + 1e-9
     if linked and threshold < 1 and len(set(chances)) == len(chances):
