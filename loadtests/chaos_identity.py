@@ -173,6 +173,7 @@ async def run(kills: int, seed: int, state: Path) -> dict[str, object]:
         "surprises": storm.surprises[:10],
         "requests": sum(storm.operations.values()),
         "operations": dict(storm.operations),
+        "outcomes": dict(storm.outcomes),
         "killed_at": dict(died_at),
         "checkpoints": checkpoint.taken,
         "identifiers": len(storm.reference.known),

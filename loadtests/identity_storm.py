@@ -93,6 +93,7 @@ class Storm:
         self._named: dict[str, str] = {}
         self._answered: deque[tuple[str, object, object]] = deque(maxlen=REMEMBERED)
         self.operations: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.surprises: list[str] = []
 
     async def step(self) -> None:
@@ -106,8 +107,8 @@ class Storm:
             self._attach: 4,
             self._repeat: 4,
             self._link_barred: 2,
-            self._erase: 2,
-            self._revoke: 0.4,
+            self._erase: 0.4,
+            self._revoke: 0.2,
         }
         (step,) = self._dice.choices(list(steps), list(steps.values()))
         self.operations[step.__name__.strip("_")] += 1
@@ -147,6 +148,8 @@ class Storm:
         if isinstance(answer, pb.LinkResponse):
             self.reference.link(answer.evidence_id, members)
             self._named[answer.evidence_id] = request.request_id
+            self.outcomes["merges"] += bool(answer.merged_person_ids)
+            self.outcomes["quarantined links"] += answer.quarantined
             held = not self.reference.quarantined().isdisjoint(members)
             self._expect(answer.quarantined == held, f"{request.request_id}: quarantined is {answer.quarantined}")
 
@@ -163,6 +166,7 @@ class Storm:
             del self._named[evidence_id]
             partition = self.reference.partition()
             persons = len({partition[member] for member in members})
+            self.outcomes["splits"] += persons > 1
             self._expect(len(answer.person_ids) == persons, f"{request.request_id}: {len(answer.person_ids)} persons")
 
     async def _create(self) -> None:

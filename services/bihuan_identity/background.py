@@ -6,6 +6,7 @@ from typing import Protocol
 
 import structlog
 
+from bihuan_identity.domain.keys import FIRST_EPOCH
 from bihuan_identity.use_cases.committing import Graph, follow_changes
 from bihuan_identity.use_cases.ports import ChangeStream
 from bihuan_identity.use_cases.publishing import publish_changes
@@ -55,6 +56,8 @@ async def keep_lapsing(graph: Graph, clock: Clock, period_s: float) -> None:
 
 async def keep_retiring(graph: Graph, clock: Clock, oldest_epoch: int, period_s: float) -> None:
     """Forget identifiers of peppers that are no longer read, going through all identifiers once a period."""
+    if oldest_epoch == FIRST_EPOCH:  # there were none before it
+        await asyncio.Event().wait()
 
     async def sweep() -> None:
         after: bytes | None = b""

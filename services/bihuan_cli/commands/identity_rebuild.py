@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bihuan_cli.commands.terminal import STATE, AsJson, State, console, run
 from bihuan_cli.stack.layout import RunningStack, StateFolder
+from bihuan_identity.index_store import DEFAULT_BUCKETS
 from bihuan_identity.rebuild import Rebuilt, rebuild_index
 from bihuan_shared.errors import FailedPrecondition
 
@@ -31,7 +32,7 @@ def rebuild(
     *,
     clear: Clear = False,
     from_start: FromStart = False,
-    buckets: Buckets = 256,
+    buckets: Buckets = DEFAULT_BUCKETS,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -43,6 +44,8 @@ def rebuild(
     began_s = time.monotonic()
     after_key = b"" if from_start or clear or not position.exists() else bytes.fromhex(position.read_text())
     position.parent.mkdir(parents=True, exist_ok=True)
+    if after_key:
+        typer.echo("going on where an interrupted rebuild was; --from-start begins anew", err=True)
     with _progress() as progress:
         task = progress.add_task("indexing", total=_KEY_SPACE, count=0)
 

@@ -12,6 +12,7 @@ from bihuan_identity.domain.namespaces import find_namespace
 
 PEPPER_BYTES = 32
 KEY_BYTES = 16
+FIRST_EPOCH = 1
 MAX_EPOCH = 255
 MAX_PEPPERS = 2
 _BLOCK_BYTES = 64
@@ -32,8 +33,8 @@ class Pepper:
     secret: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.epoch <= MAX_EPOCH:
-            raise ValueError(f"an epoch must lie between 1 and {MAX_EPOCH}")
+        if not FIRST_EPOCH <= self.epoch <= MAX_EPOCH:
+            raise ValueError(f"an epoch must lie between {FIRST_EPOCH} and {MAX_EPOCH}")
         if len(self.secret) != PEPPER_BYTES:
             raise ValueError(f"the pepper must be {PEPPER_BYTES} bytes")
 
@@ -62,7 +63,7 @@ def check_peppers(peppers: Sequence[Pepper]) -> tuple[Pepper, ...]:
 def _parse_pepper(part: str) -> Pepper:
     epoch, _, encoded = part.partition(":")
     if _EPOCH.fullmatch(epoch) is None:
-        raise ValueError(f"each pepper must be <epoch>:<base64>, with an epoch of 1 to {MAX_EPOCH}")
+        raise ValueError(f"each pepper must be <epoch>:<base64>, with an epoch of {FIRST_EPOCH} to {MAX_EPOCH}")
     try:
         secret = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):

@@ -83,7 +83,12 @@ def tie_together(graph: LoadedGraph, rules: Rules, identifiers: Sequence[KeyedId
     seen_s = graph.time_s if claim.observe_time_us is None else claim.observe_time_us // SECOND_US
     before = _same(graph, [node.person_id for node in known], members, claim)
     if before is not None:
-        seen = replace(before, last_seen_s=max(before.last_seen_s, seen_s), confidence_ppm=claim.confidence_ppm)
+        seen = replace(
+            before,
+            first_seen_s=min(before.first_seen_s, seen_s),
+            last_seen_s=max(before.last_seen_s, seen_s),
+            confidence_ppm=claim.confidence_ppm,
+        )
         graph.put_piece(seen)
         if seen.confidence_ppm != before.confidence_ppm:
             settle(graph, rules, person_ids, evidence_id=before.evidence_id)

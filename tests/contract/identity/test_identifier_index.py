@@ -3,13 +3,14 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bihuan_identity import use_cases
-from bihuan_identity.domain.graph import CERTAIN_PPM, Attachment
+from bihuan_identity.domain.graph import CERTAIN_PPM, MAX_GENERATION, MAX_PERSON_ID, Attachment
 from bihuan_identity.index_store import RedisIdentifierIndex, decode, encode
-from bihuan_identity.use_cases import IdentifierIndex
+from bihuan_identity.use_cases.linking import link
+from bihuan_identity.use_cases.ports import IdentifierIndex
+from bihuan_identity.use_cases.resolving import batch_resolve
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.redis import open_redis
 from tests.unit.identity.builders import identity_of, item, key, link_of
@@ -28,6 +29,23 @@ async def test_later_entry_replaces_the_earlier_one(index: IdentifierIndex) -> N
     assert await index.get([key("a")]) == {key("a"): Attachment(1, 600_000)}
 
 
+async def test_removed_entries_are_not_found_and_the_others_stay(index: IdentifierIndex) -> None:
+    entries = {key(f"n{at}"): Attachment(at + 1, CERTAIN_PPM, at % 256) for at in range(700)}
+    await index.put(entries)
+    gone = [key(f"n{at}") for at in range(0, 700, 2)]
+    await index.remove([*gone, key("never there")])
+    assert await index.get(list(entries)) == {each: entries[each] for each in entries if each not in set(gone)}
+    await index.remove(gone)
+    await index.put({gone[0]: Attachment(9, 0, 255)})
+    assert await index.get(gone) == {gone[0]: Attachment(9, 0, 255)}
+
+
+async def test_nothing_asked_is_nothing_done(index: IdentifierIndex) -> None:
+    assert await index.get([]) == {}
+    await index.put({})
+    await index.remove([])
+
+
 async def test_empty_index_knows_nothing(index: IdentifierIndex) -> None:
     assert await index.get([key("a")]) == {}
 
@@ -36,13 +54,13 @@ async def test_everything_resolves_after_the_index_was_flushed(any_redis_url: st
     index = RedisIdentifierIndex(any_redis_url, timeout_s=5.0)
     identity = identity_of(MemoryGraphStore(), index)
     items = [item(f"a{at} b{at}") for at in range(300)]
-    await use_cases.batch_resolve(identity, items)
-    await use_cases.link(identity, link_of("a0 a1"))
-    before = await use_cases.batch_resolve(identity, items)
+    await batch_resolve(identity, items)
+    await link(identity, link_of("a0 a1"))
+    before = await batch_resolve(identity, items)
     client = await open_redis(any_redis_url)
     await client.flushall()
     await client.aclose()
-    assert await use_cases.batch_resolve(identity, items) == before
+    assert await batch_resolve(identity, items) == before
     assert len(await index.get([key(f"a{at}") for at in range(300)])) == 300
     await index.close()
 
@@ -93,8 +111,19 @@ async def test_unreachable_index_is_unavailable_and_left_alone_for_a_while() -> 
     await index.close()
 
 
-@given(st.integers(1, 2**44 - 1), st.integers(0, CERTAIN_PPM))
-def test_packed_entry_is_eight_bytes_and_unpacks(person_id: int, confidence_ppm: int) -> None:
-    packed = encode(Attachment(person_id, confidence_ppm))
+ATTACHMENTS = st.builds(
+    Attachment,
+    st.integers(1, MAX_PERSON_ID),
+    st.integers(0, CERTAIN_PPM),
+    st.integers(0, MAX_GENERATION),
+)
+
+
+@given(ATTACHMENTS)
+@example(Attachment(MAX_PERSON_ID, 0, MAX_GENERATION))
+@example(Attachment(1, CERTAIN_PPM, 0))
+def test_packed_entry_is_eight_bytes_and_unpacks(attachment: Attachment) -> None:
+    packed = encode(attachment)
     assert len(packed) == 8
-    assert decode(packed) == Attachment(person_id, confidence_ppm)
+    assert packed != bytes(8)
+    assert decode(packed) == attachment

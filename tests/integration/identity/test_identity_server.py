@@ -1,6 +1,7 @@
+"""The calls of a running identity server: what they answer, and what they refuse."""
+
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -8,36 +9,20 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from bihuan.common.v1.common_pb2 import Identifier, PersonRef
 from bihuan.identity.v1 import identity_pb2 as pb
-from bihuan_shared.errors import AlreadyExists, BihuanError, FailedPrecondition, InvalidArgument, NotFound, NotYet
-from bihuan_shared.redis import open_redis
+from bihuan_shared.errors import AlreadyExists, BihuanError, InvalidArgument, NotFound
+from tests.integration.identity.calls import (
+    DETERMINISTIC,
+    batch,
+    cookie,
+    delete,
+    email,
+    link,
+    login,
+    persons,
+    refuses,
+    unlink,
+)
 from tests.integration.identity.conftest import Client, IdentityProcess
-
-DETERMINISTIC = pb.Evidence(kind=pb.EVIDENCE_KIND_DETERMINISTIC, source="login")
-
-
-def email(name: str) -> Identifier:
-    return Identifier(namespace="email_sha256", value=hashlib.sha256(name.encode()).hexdigest())
-
-
-def cookie(name: str) -> Identifier:
-    return Identifier(namespace="cookie", value=name)
-
-
-def login(name: str) -> Identifier:
-    return Identifier(namespace="login", value=name)
-
-
-def batch(*items: Sequence[Identifier], create: bool = True) -> pb.BatchResolveRequest:
-    return pb.BatchResolveRequest(items=[pb.ResolveItem(identifiers=item, create=create) for item in items])
-
-
-async def persons(server: Client, *items: Sequence[Identifier], create: bool = False) -> list[int]:
-    response = await server.stub.BatchResolve(batch(*items, create=create))
-    return [result.person_id for result in response.results]
-
-
-def link(*identifiers: Identifier, request_id: str, evidence: pb.Evidence = DETERMINISTIC) -> pb.LinkRequest:
-    return pb.LinkRequest(identifiers=identifiers, evidence=evidence, request_id=request_id)
 
 
 async def test_resolve_link_merge_and_show(server: Client) -> None:
@@ -60,7 +45,8 @@ async def test_resolve_link_merge_and_show(server: Client) -> None:
 
     shown = await server.stub.GetPerson(pb.GetPersonRequest(person=PersonRef(person_id=2)))
     assert (shown.person_id, list(shown.alias_person_ids)) == (1, [2])
-    assert [(change.change, change.merged_person_id) for change in shown.history] == [("created", 0), ("merged", 2)]
+    history = [(change.change, list(change.merged_person_ids)) for change in shown.history]
+    assert history == [("created", []), ("merged", [2])]
     assert sorted(row.namespace for row in shown.identifiers) == ["cookie"] * 3 + ["email_sha256", "login"]
     assert [edge.evidence.source for edge in shown.edges] == ["resolve", "resolve", "login", "splink"]
     assert shown.edges[3].evidence == inferred
@@ -77,60 +63,20 @@ async def test_ambiguous_identifiers_answer_the_oldest_and_merge_nothing(server:
 async def test_repeated_request_id_is_answered_again_and_other_content_refused(server: Client) -> None:
     first = await server.stub.Link(link(cookie("a"), cookie("b"), request_id="r"))
     assert await server.stub.Link(link(cookie("b"), cookie("a"), request_id="r")) == first
-    with pytest.raises(AlreadyExists) as refused:
-        await server.stub.Link(link(cookie("a"), cookie("z"), request_id="r"))
-    assert refused.value.reason == "CONTENT_CONFLICT"
-
-
-async def test_shared_machine_is_refused(server: Client) -> None:
-    # A cookie may be tied to 64 others.
-    for at in range(2):
-        logins = [login(f"l{at}-{number}") for number in range(31)]
-        await server.stub.Link(link(cookie("shared"), *logins, request_id=f"r{at}"))
-    with pytest.raises(FailedPrecondition) as refused:
-        await server.stub.Link(link(cookie("shared"), login("a"), login("b"), login("c"), request_id="no"))
-    assert refused.value.reason == "CLUSTER_GUARD"
-    assert await persons(server, [login("a")], [login("l1-30")]) == [0, 1]
+    conflicts: list[Awaitable[object]] = [
+        server.stub.Link(link(cookie("a"), cookie("z"), request_id="r")),
+        unlink(server, first.evidence_id, "r"),
+        delete(server, first.person_id, "r"),
+    ]
+    for call in conflicts:
+        error = await refuses(call, "request_id", error=AlreadyExists)
+        assert error.reason == "CONTENT_CONFLICT"
+    assert await persons(server, [cookie("a")], [cookie("b")], [cookie("z")]) == [1, 1, 0]
 
 
 async def test_concurrent_calls_with_one_new_identifier_create_one_person(server: Client) -> None:
     answers = await asyncio.gather(*(persons(server, [cookie("new")], create=True) for _ in range(50)))
     assert answers == [[1]] * 50
-
-
-async def test_kill_and_restart_keep_what_was_answered(process: IdentityProcess) -> None:
-    items = [[login(f"p{at}"), cookie(f"k{at}")] for at in range(200)]
-    before = await persons(process, *items, create=True)
-    await process.stub.Link(link(login("p0"), login("p1"), request_id="r"))
-    killed = asyncio.gather(
-        *(persons(process, [cookie(f"late{at}"), login(f"p{at + 2}")], create=True) for at in range(50)),
-        return_exceptions=True,
-    )
-    await process.kill()
-    late = await killed
-    await process.start()
-    after = await persons(process, *items, create=True)
-    assert after == [1, 1, *before[2:]]
-    assert (await process.stub.Link(link(login("p0"), login("p1"), request_id="r"))).merged_person_ids == [2]
-    for at, answer in enumerate(late):
-        if not isinstance(answer, BaseException):
-            assert await persons(process, [cookie(f"late{at}")]) == answer
-    fresh = await persons(process, [cookie("fresh")], create=True)
-    assert fresh == [201]
-    assert await process.stop() == 0
-
-
-async def test_flushed_index_changes_no_answer(server: Client, redis_url: str) -> None:
-    items = [[login(f"p{at}"), cookie(f"k{at}")] for at in range(100)]
-    await persons(server, *items, create=True)
-    await server.stub.Link(link(login("p0"), login("p99"), request_id="r"))
-    before = await persons(server, *items)
-    client = await open_redis(redis_url)
-    assert await client.dbsize() > 0
-    await client.flushall()
-    assert await persons(server, *items) == before
-    assert await client.dbsize() > 0
-    await client.aclose()
 
 
 async def test_without_an_index_everything_is_answered_from_the_database(server_without_index: Client) -> None:
@@ -184,13 +130,6 @@ async def test_malformed_batches_name_the_field(server: Client, *, create: bool)
     assert await persons(server, [cookie("a")]) == [0]
 
 
-async def refuses(call: Awaitable[object], field: str) -> None:
-    with pytest.raises(InvalidArgument) as refused:
-        await call
-    assert field in [violation.field for violation in refused.value.violations], refused.value
-    assert refused.value.reason == "INVALID_FIELD"
-
-
 async def test_malformed_links_name_the_field(server: Client) -> None:
     pair = (cookie("a"), cookie("b"))
     future = pb.Evidence(
@@ -224,34 +163,33 @@ async def test_malformed_links_name_the_field(server: Client) -> None:
 
 
 async def test_unknown_person_is_not_found_and_malformed_one_refused(server: Client) -> None:
-    for person_id in (1, 2**63, 2**64 - 1):
-        with pytest.raises(NotFound):
-            await server.stub.GetPerson(pb.GetPersonRequest(person=PersonRef(person_id=person_id)))
-    await refuses(server.stub.GetPerson(pb.GetPersonRequest()), "person")
-    await refuses(server.stub.GetPerson(pb.GetPersonRequest(person=PersonRef())), "person.person")
-    await refuses(server.stub.GetPerson(pb.GetPersonRequest(person=PersonRef(person_id=0))), "person.person_id")
-    with pytest.raises(NotYet):
-        await server.stub.GetPerson(pb.GetPersonRequest(person=PersonRef(person_token="t")))
+    def get(person: PersonRef | None) -> Awaitable[object]:
+        return server.stub.GetPerson(pb.GetPersonRequest(person=person))
+
+    def erase(person: PersonRef | None) -> Awaitable[object]:
+        return server.stub.DeletePerson(pb.DeletePersonRequest(person=person, request_id="r"))
+
+    for call in (get, erase):
+        for person_id in (1, 2**36, 2**63, 2**64 - 1):
+            await refuses(call(PersonRef(person_id=person_id)), "person.person_id", error=NotFound)
+        await refuses(call(None), "person")
+        await refuses(call(PersonRef()), "person.person")
+        await refuses(call(PersonRef(person_id=0)), "person.person_id")
+    await refuses(server.stub.DeletePerson(pb.DeletePersonRequest(person=PersonRef(person_id=1))), "request_id")
 
 
-async def test_later_methods_answer_not_yet(server: Client) -> None:
-    async def stream() -> AsyncIterator[pb.MatchIdentifiersRequest]:
-        yield pb.MatchIdentifiersRequest(identifiers=[cookie("a")])
-
-    stub = server.stub
-    calls: list[Awaitable[object]] = [
-        stub.Unlink(pb.UnlinkRequest(evidence_id="1", request_id="r")),
-        stub.IssuePseudonyms(pb.IssuePseudonymsRequest(partner="acme", person_ids=[1])),
-        stub.ResolvePseudonyms(pb.ResolvePseudonymsRequest(partner="acme", person_tokens=["t"])),
-        stub.MatchIdentifiers(stream()),
-        stub.DeletePerson(pb.DeletePersonRequest(person=PersonRef(person_id=1), request_id="r")),
-    ]
-    for call in calls:
-        with pytest.raises(NotYet) as refused:
-            await call
-        assert refused.value.reason == "NOT_YET"
-    await refuses(stub.Unlink(pb.UnlinkRequest(request_id="r")), "evidence_id")
-    await refuses(stub.DeletePerson(pb.DeletePersonRequest(person=PersonRef(person_id=1))), "request_id")
+async def test_unknown_evidence_is_not_found_and_malformed_requests_are_refused(server: Client) -> None:
+    first = await server.stub.Link(link(cookie("a"), cookie("b"), request_id="r"))
+    for evidence_id in ("2", "0", "-1", "01", " 1", "1 ", "one", "9" * 18, "9" * 40, "\u0661"):
+        await refuses(unlink(server, evidence_id, "u"), "evidence_id", error=NotFound)
+    await refuses(unlink(server, "", "u"), "evidence_id")
+    await refuses(unlink(server, first.evidence_id, ""), "request_id")
+    for token in ("x", "00", "0" * 31, "0" * 34):
+        await refuses(server.stub.ListQuarantined(pb.ListQuarantinedRequest(page_token=token)), "page_token")
+    for namespace in ("fax", "email_sha", "*"):
+        await refuses(server.stub.RevokeNamespace(pb.RevokeNamespaceRequest(namespace=namespace)), "namespace")
+    await refuses(server.stub.RevokeNamespace(pb.RevokeNamespaceRequest()), "namespace")
+    assert await persons(server, [cookie("a")], [cookie("b")]) == [1, 1]
 
 
 async def test_partner_is_refused_before_anything_is_written(server: Client) -> None:
