@@ -21,8 +21,16 @@ from bihuan_identity.domain.undoing import (
 )
 from bihuan_identity.domain.working import Rules
 from bihuan_identity.use_cases.ports import GraphStore
-from tests.unit.identity.test_graph_machine import GROUPS, MAX_CLUSTER_SIZE, MAX_DEGREE, NAMES, TTL_S, namespace_of, rules
 from tests.unit.identity.planned import key_in
+from tests.unit.identity.test_graph_machine import (
+    GROUPS,
+    MAX_CLUSTER_SIZE,
+    MAX_DEGREE,
+    NAMES,
+    TTL_S,
+    namespace_of,
+    rules,
+)
 
 MANY = 10_000
 MAX_EPOCH = 3
@@ -68,9 +76,7 @@ class CommandRun:
             return await self._link(names, number, other)
         if what == "resolve":
             item = Item(self._keyed(names), create=bool(number), time_us=self._now_s * 1_000_000)
-            return await self._store.change(
-                lambda view: plan_resolve(view, [item], self._rules, epoch=self._epoch)
-            )
+            return await self._store.change(lambda view: plan_resolve(view, [item], self._rules, epoch=self._epoch))
         if what == "rekey":
             self._epoch = min(self._epoch + 1, MAX_EPOCH)
             return self._epoch
@@ -84,9 +90,7 @@ class CommandRun:
         # One request in five comes under an id that may have come before.
         request_id = f"r{self._requests % 5 and self._requests}"
         command = LinkCommand("test", request_id, self._keyed(names), claim, self._now_s * 1_000_000)
-        outcomes = await self._store.change(
-            lambda view: plan_links(view, [command], self._rules, epoch=self._epoch)
-        )
+        outcomes = await self._store.change(lambda view: plan_links(view, [command], self._rules, epoch=self._epoch))
         return [repr(outcome) for outcome in outcomes]
 
     async def _undo(self, what: str, number: int) -> object:
@@ -97,9 +101,7 @@ class CommandRun:
                 return plan_unlink(
                     view, UnlinkCommand("test", f"u{number}", number, time_us), self._rules, epoch=self._epoch
                 )
-            return plan_erase(
-                view, EraseCommand("test", f"e{number}", number, time_us), self._rules, epoch=self._epoch
-            )
+            return plan_erase(view, EraseCommand("test", f"e{number}", number, time_us), self._rules, epoch=self._epoch)
 
         try:
             return await self._store.change(plan)
@@ -116,7 +118,13 @@ class CommandRun:
             if what == "retire":
                 oldest = self._epoch - 1
                 return plan_forget(
-                    view, b"", MANY, lambda node: node.epoch < oldest, self._rules, time_s=self._now_s, epoch=self._epoch
+                    view,
+                    b"",
+                    MANY,
+                    lambda node: node.epoch < oldest,
+                    self._rules,
+                    time_s=self._now_s,
+                    epoch=self._epoch,
                 )
             namespace = NAMESPACES[number]
             return plan_revoke(view, namespace, page, self._rules, time_s=self._now_s, epoch=self._epoch)

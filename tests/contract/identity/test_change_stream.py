@@ -12,11 +12,11 @@ from bihuan_identity.use_cases.linking import link
 from bihuan_identity.use_cases.publishing import publish_changes
 from bihuan_identity.use_cases.resolving import batch_resolve
 from bihuan_shared.errors import Unavailable
+from bihuan_shared.person_stream import SHARD, STREAM
 from bihuan_shared.redis import RedisClient, open_redis
+from bihuan_shared.streams import history
 from tests.unit.identity.builders import identity_of, item, link_of
 from tests.unit.identity.memory_identity import MemoryGraphStore, MemoryIdentifierIndex
-
-KEY = "st:{persons:0}"
 
 
 def change(change_id: int) -> PersonsChange:
@@ -42,10 +42,7 @@ async def redis(any_redis_url: str) -> AsyncIterator[RedisClient]:
 
 
 async def published(redis: RedisClient) -> list[PersonsChanged]:
-    entries = await redis.xrange(KEY)
-    messages = [PersonsChanged.FromString(fields[b"m"]) for _, fields in entries]
-    assert [entry_id for entry_id, _ in entries] == [b"%d-0" % message.change_id for message in messages]
-    return messages
+    return [message async for page in history(redis, STREAM, SHARD, PersonsChanged) for message in page]
 
 
 async def ids(redis: RedisClient) -> list[int]:

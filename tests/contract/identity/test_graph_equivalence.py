@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from pathlib import Path
 
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,9 +27,12 @@ async def compare_with_sql(url: str, commands: list[Command], *, wide: bool) -> 
 
 async def clear(url: str) -> None:
     store = await SqlGraphStore.open(url, epoch=1)
-    await store.database.write(
-        lambda connection: [connection.execute(table.delete()).close() for table in METADATA.sorted_tables]
-    )
+
+    def delete(connection: sa.Connection) -> None:
+        for table in METADATA.sorted_tables:
+            connection.execute(table.delete())
+
+    await store.database.write(delete)
     await store.close()
 
 

@@ -54,9 +54,7 @@ async def test_rebuilt_index_says_what_the_database_says(database_url: str, any_
     await store.close()
 
 
-async def test_persons_that_change_during_a_rebuild_are_as_they_are(
-    tmp_path: Path, any_redis_url: str
-) -> None:
+async def test_persons_that_change_during_a_rebuild_are_as_they_are(tmp_path: Path, any_redis_url: str) -> None:
     store = await filled_store(f"sqlite:///{tmp_path}/identity.db")
     index = RedisIdentifierIndex(any_redis_url, timeout_s=INDEX_TIMEOUT_S)
     identity = identity_of(store, index)

@@ -195,5 +195,5 @@ async def test_unknown_evidence_is_not_found_and_malformed_requests_are_refused(
 async def test_partner_is_refused_before_anything_is_written(server: Client) -> None:
     with pytest.raises(BihuanError) as refused:
         await server.partner_stub.BatchResolve(batch([cookie("a")]))
-    assert refused.value.reason == "NOT_YET"
+    assert refused.value.reason == "PARTNER_NOT_ALLOWED"
     assert await persons(server, [cookie("a")]) == [0]

@@ -47,7 +47,7 @@ async def test_unlink_gives_everyone_the_id_back_and_tells_the_history(server: C
 async def test_cycle_and_repeated_evidence_are_no_harm(server: Client) -> None:
     answers = [
         await server.stub.Link(link(cookie(one), cookie(other), request_id=f"r{at}"))
-        for at, (one, other) in enumerate(["ab", "bc", "ca", "ab", "ba"])
+        for at, (one, other) in enumerate([("a", "b"), ("b", "c"), ("c", "a"), ("a", "b"), ("b", "a")])
     ]
     assert [answer.evidence_id for answer in answers] == ["1", "2", "3", "1", "1"]
     assert {answer.person_id for answer in answers} == {1}
@@ -84,20 +84,16 @@ async def test_client_that_links_everything_to_one_address_harms_nobody(server: 
 
 
 async def link_all(server: Client, groups: Sequence[Sequence[Identifier]]) -> None:
-    await asyncio.gather(
-        *(server.stub.Link(link(*group, request_id=f"poison{at}")) for at, group in enumerate(groups))
-    )
+    await asyncio.gather(*(server.stub.Link(link(*group, request_id=f"poison{at}")) for at, group in enumerate(groups)))
 
 
 async def test_quarantined_identifiers_are_listed_page_by_page(server: Client) -> None:
     for hub in range(3):
         for start in (0, 22, 44):
-            others = [login(f"{hub}-{name}") for name in range(start, start + 22)]
+            others = [login(f"h{hub}n{name}") for name in range(start, start + 22)]
             await server.stub.Link(link(cookie(f"hub{hub}"), *others, request_id=f"{hub}-{start}"))
     first = await server.stub.ListQuarantined(pb.ListQuarantinedRequest(page_size=2))
-    rest = await server.stub.ListQuarantined(
-        pb.ListQuarantinedRequest(page_size=2, page_token=first.next_page_token)
-    )
+    rest = await server.stub.ListQuarantined(pb.ListQuarantinedRequest(page_size=2, page_token=first.next_page_token))
     assert (len(first.identifiers), len(rest.identifiers), rest.next_page_token) == (2, 1, "")
     hashes = [one.identifier.keyed_hash for one in (*first.identifiers, *rest.identifiers)]
     assert hashes == sorted(set(hashes))
@@ -144,12 +140,12 @@ async def test_revoked_namespace_is_undone_and_closed(server: Client) -> None:
 
 async def test_person_beyond_the_largest_size_is_refused_whole(server: Client) -> None:
     for at in range(17):
-        names = [login(f"{at}-{number}") for number in range(31)]
-        chain = [login(f"{at - 1}-30")] if at else [login("start")]
+        names = [login(f"g{at}n{number}") for number in range(31)]
+        chain = [login(f"g{at - 1}n30")] if at else [login("start")]
         call = server.stub.Link(link(*chain, *names, request_id=f"r{at}"))
         if at < 16:
             await call
         else:
             error = await refuses(call, "identifiers", error=FailedPrecondition)
             assert error.reason == "CLUSTER_GUARD"
-    assert await persons(server, [login("15-30")], [login("16-0")]) == [1, 0]
+    assert await persons(server, [login("g15n30")], [login("g16n0")]) == [1, 0]

@@ -127,9 +127,7 @@ class PlannedGraph:
 
     def revoke(self, namespace: str, page: int = 1_000) -> tuple[bool, int]:
         """Go through one page of identifiers, giving up a namespace."""
-        change, outcome = plan_revoke(
-            self.view, namespace, page, self.rules, time_s=self.time_s, epoch=self.epoch
-        )
+        change, outcome = plan_revoke(self.view, namespace, page, self.rules, time_s=self.time_s, epoch=self.epoch)
         if change is not None:
             self.view.apply(change)
         return outcome

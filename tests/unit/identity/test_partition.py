@@ -46,7 +46,9 @@ def test_components_come_in_the_order_of_their_first_keys() -> None:
 
 
 @given(st.sampled_from(NAMES), RATED)
-def test_confidence_is_the_weakest_link_on_the_strongest_path(origin: bytes, pieces: list[tuple[int, list[bytes]]]) -> None:
+def test_confidence_is_the_weakest_link_on_the_strongest_path(
+    origin: bytes, pieces: list[tuple[int, list[bytes]]]
+) -> None:
     component = reached(origin, [members for _, members in pieces])
     inside = [rated for rated in pieces if component & set(rated[1])]
     found = strongest_paths(origin, component, inside)
