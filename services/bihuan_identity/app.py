@@ -20,6 +20,7 @@ from bihuan_identity.domain.keys import KeyHasher
 from bihuan_identity.domain.linking import LinkCommand, RefusedLink
 from bihuan_identity.domain.namespaces import DECLARED, find_namespace
 from bihuan_identity.domain.resolving import Item, Resolution
+from bihuan_identity.domain.seen_together import SeenTogether
 from bihuan_identity.domain.standing import StandingPersons
 from bihuan_identity.domain.working import Linked, Rules
 from bihuan_identity.graph_store import SqlGraphStore
@@ -106,7 +107,7 @@ def _wire(graph: Graph) -> _Wired:
         await items.close()
         await links.close()
 
-    return _Wired(Identity(graph, items.submit, links.submit), close)
+    return _Wired(Identity(graph, items.submit, links.submit, SeenTogether()), close)
 
 
 async def _graph(

@@ -36,18 +36,22 @@ class RedisChangeStream:
         return 0 if last is None else last.change_id
 
     async def publish(self, changes: Sequence[PersonsChange]) -> None:
-        """Publish changes, ascending; those that are published already are left out. Raises Unavailable."""
-        pipeline = (await self._connected()).pipeline(transaction=False)
+        """
+        Publish changes, ascending; those that are published already are left out. Raises Unavailable.
+
+        One after the other: were one refused and the next one not, the first could never be published.
+        """
+        client = await self._connected()
         for change in changes:
-            message = _message(change).SerializeToString()
-            entry_id = f"{change.change_id}-0"
-            pipeline.xadd(shard_key(STREAM, SHARD), {FIELD: message}, id=entry_id, maxlen=_MAX_LEN, approximate=True)
-        with store_errors():
-            for answer in await pipeline.execute(raise_on_error=False):
-                if isinstance(answer, ResponseError) and _PUBLISHED_ALREADY in str(answer):
-                    continue
-                if isinstance(answer, Exception):
-                    raise answer
+            message, entry_id = _message(change).SerializeToString(), f"{change.change_id}-0"
+            with store_errors():
+                try:
+                    await client.xadd(
+                        shard_key(STREAM, SHARD), {FIELD: message}, id=entry_id, maxlen=_MAX_LEN, approximate=True
+                    )
+                except ResponseError as error:
+                    if _PUBLISHED_ALREADY not in str(error):
+                        raise
 
     async def close(self) -> None:
         """End the connections."""

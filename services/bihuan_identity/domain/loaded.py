@@ -63,7 +63,7 @@ class LoadedGraph:
         self.load_nodes([*keys, *former])
         for identifier in wanted:
             old = None if identifier.previous_key is None else self._nodes.get(identifier.previous_key)
-            if old is not None and identifier.key not in self._nodes:
+            if old is not None and identifier.key not in self._nodes and not self._is_revoked(old):
                 self._rekey(old, identifier.key)
 
     def load_nodes(self, keys: Iterable[bytes]) -> None:
@@ -253,6 +253,10 @@ class LoadedGraph:
     def _unlist(self, piece: Piece | None) -> None:
         if piece is not None:
             self._pieces_of[piece.person_id].pop(piece.evidence_id, None)
+
+    def _is_revoked(self, node: Node) -> bool:
+        # It is about to be forgotten; under a new key the sweep might have passed it already.
+        return node.namespace in self.view.revoked_namespaces()
 
     def _rekey(self, old: Node, key: bytes) -> None:
         self.load_persons([old.person_id])

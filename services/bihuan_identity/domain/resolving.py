@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bihuan_identity.domain.barring import barred_keys
@@ -26,11 +27,16 @@ _SEEN_TOGETHER = Claim(EvidenceKind.DETERMINISTIC, RESOLVE_SOURCE, CERTAIN_PPM, 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One set of identifiers (distinct, at least one) to resolve, seen at `time_us`."""
+    """
+    One set of identifiers (distinct, at least one) to resolve, seen at `time_us`.
+
+    `refresh`: that they were seen together is to be recorded even where all of them are known to be of one person.
+    """
 
     identifiers: tuple[KeyedIdentifier, ...]
     create: bool
     time_us: int
+    refresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,13 @@ def needs_writing(item: Item, known: Mapping[bytes, Attachment], resolution: Res
     return any(identifier.key not in known for identifier in item.identifiers)
 
 
+def confirms(item: Item, known: Mapping[bytes, Attachment], resolution: Resolution) -> bool:
+    """Tell whether an item shows once more that several identifiers are of the one person they are known to be of."""
+    if not item.create or resolution.ambiguous or len(item.identifiers) == 1:
+        return False
+    return all(identifier.key in known and known[identifier.key].confidence_ppm for identifier in item.identifiers)
+
+
 def plan_resolve(
     view: GraphView, items: Sequence[Item], rules: Rules, *, epoch: int
 ) -> tuple[GraphChange, tuple[Resolution, ...]]:
@@ -108,6 +121,9 @@ def plan_resolve(
         resolution = answer(item, known)
         if needs_writing(item, known, resolution):
             resolution = _write(graph, rules, item, resolution, barred)
+        elif item.refresh and confirms(item, known, resolution):
+            with suppress(GuardRefusedError):
+                tie_together(graph, rules, item.identifiers, _SEEN_TOGETHER)
         resolutions.append(resolution)
     return graph.difference(), tuple(resolutions)
 

@@ -1,5 +1,6 @@
 """Carrying out a plan: commit it to the truth, then bring the index and this process's memory up to it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,6 +10,7 @@ import structlog
 from bihuan_identity.domain.graph import Attachment, GraphChange, GraphView
 from bihuan_identity.domain.linking import LinkCommand, RefusedLink
 from bihuan_identity.domain.resolving import Item, Resolution
+from bihuan_identity.domain.seen_together import SeenTogether
 from bihuan_identity.domain.standing import StandingPersons
 from bihuan_identity.domain.working import Linked, Rules
 from bihuan_identity.use_cases.ports import GraphStore, IdentifierIndex
@@ -39,6 +41,7 @@ class Identity:
     graph: Graph
     write_items: Callable[[Sequence[Item]], Awaitable[Sequence[Resolution]]]
     write_links: Callable[[Sequence[LinkCommand]], Awaitable[Sequence[Linked | RefusedLink]]]
+    seen_together: SeenTogether
 
 
 async def commit(graph: Graph, plan: Callable[[GraphView], tuple[GraphChange | None, T]]) -> T:
@@ -49,7 +52,11 @@ async def commit(graph: Graph, plan: Callable[[GraphView], tuple[GraphChange | N
     because the person it names has been absorbed or erased or is of another generation. Raises Unavailable, and what
     the plan raises.
     """
+    # A caller that goes away must not keep this process from learning what it has just committed.
+    return await asyncio.shield(asyncio.ensure_future(_commit(graph, plan)))
 
+
+async def _commit(graph: Graph, plan: Callable[[GraphView], tuple[GraphChange | None, T]]) -> T:
     def run(view: GraphView) -> tuple[GraphChange | None, tuple[GraphChange | None, T]]:
         change, result = plan(view)
         return change, (change, result)

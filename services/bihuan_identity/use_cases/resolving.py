@@ -1,12 +1,12 @@
 """Resolving: from identifiers to persons."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from bihuan_identity.domain.graph import Attachment, KeyedIdentifier
-from bihuan_identity.domain.resolving import Item, Resolution, answer, needs_writing, plan_resolve
+from bihuan_identity.domain.resolving import Item, Resolution, answer, confirms, needs_writing, plan_resolve
 from bihuan_identity.use_cases.committing import Graph, Identity, commit, put_entries
 from bihuan_shared.errors import Unavailable
 
@@ -26,22 +26,28 @@ async def batch_resolve(identity: Identity, items: Sequence[Item]) -> list[Resol
     Resolve items, in order; those with `create` leave nobody unknown.
 
     One round trip to the index, one query for what it lacks, and one commit (shared with concurrent calls) where
-    something is new. Raises Unavailable where the truth is needed and does not answer.
+    something is new, or where known identifiers were not seen together for a day. Raises Unavailable where the truth
+    is needed and does not answer.
     """
     found = await look_up(identity.graph, [identifier for item in items for identifier in item.identifiers])
     known, former = found.known, found.former
     resolutions = [answer(item, known) for item in items]
-    new = [
-        at
-        for at, item in enumerate(items)
-        if needs_writing(item, known, resolutions[at])
-        or (former and any(identifier.key in former for identifier in item.identifiers))
-    ]
+    new: dict[int, Item] = {}
+    for at, item in enumerate(items):
+        if needs_writing(item, known, resolutions[at]) or (former and _is_former(item, former)):
+            new[at] = item
+            identity.seen_together.is_news(item)
+        elif confirms(item, known, resolutions[at]) and identity.seen_together.is_news(item):
+            new[at] = replace(item, refresh=True)
     if new:
-        written = await identity.write_items([items[at] for at in new])
+        written = await identity.write_items(list(new.values()))
         for at, resolution in zip(new, written, strict=True):
             resolutions[at] = resolution
     return resolutions
+
+
+def _is_former(item: Item, former: frozenset[bytes]) -> bool:
+    return any(identifier.key in former for identifier in item.identifiers)
 
 
 async def write_items(graph: Graph, items: Sequence[Item]) -> tuple[Resolution, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bihuan_identity.domain.graph import CERTAIN_PPM, Claim, EvidenceKind, KeyedIdentifier
 from bihuan_identity.domain.linking import LinkCommand, RefusedLink
 from bihuan_identity.domain.resolving import Item, Resolution
+from bihuan_identity.domain.seen_together import SeenTogether
 from bihuan_identity.domain.standing import StandingPersons
 from bihuan_identity.domain.working import Linked, Rules
 from bihuan_identity.use_cases.committing import Graph, Identity
@@ -70,4 +71,4 @@ def identity_of(
     async def link(commands: Sequence[LinkCommand]) -> tuple[Linked | RefusedLink, ...]:
         return await write_links(graph, commands)
 
-    return Identity(graph, resolve, link)
+    return Identity(graph, resolve, link, SeenTogether())

@@ -1,8 +1,6 @@
 """After any sequence of links and unlinks the partition is what the remaining evidence connects."""
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -22,6 +20,7 @@ from bihuan_identity.domain.undoing import (
 )
 from bihuan_identity.domain.working import Linked, Rules
 from tests.unit.identity.builders import key
+from tests.unit.identity.graph_reference import Reference
 from tests.unit.identity.memory_identity import MemoryGraphView
 
 NAMES = "abcdefghij"
@@ -46,39 +45,6 @@ def keyed(name: str) -> KeyedIdentifier:
 
 def sighting_of(name: str) -> int:
     return int.from_bytes(key(name)[:8], "big")
-
-
-@dataclass
-class Reference:
-    """The evidence as sets of names, and its components by repeated joining: nothing of the code under test."""
-
-    pieces: dict[int, set[str]] = field(default_factory=dict)
-    last_seen_s: dict[int, int] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
-    erased: set[str] = field(default_factory=set)
-
-    def degree(self, name: str) -> int:
-        return len({other for piece in self.pieces.values() if name in piece for other in piece} - {name})
-
-    def components(self, held: set[str]) -> set[frozenset[str]]:
-        groups = [{name} for name in self.names]
-        for piece in self.pieces.values():
-            merging = piece - held
-            joined = [group for group in groups if group & merging]
-            groups = [group for group in groups if not group & merging]
-            if joined:
-                groups.append(set().union(*joined))
-        return {frozenset(group) for group in groups}
-
-    def strip(self, piece_id: int, names: Iterable[str]) -> None:
-        self.pieces[piece_id] = self.pieces[piece_id] - set(names)
-        if len(self.pieces[piece_id]) < 2:
-            del self.pieces[piece_id]
-
-    def forget(self, names: set[str]) -> None:
-        for piece_id in list(self.pieces):
-            self.strip(piece_id, names)
-        self.names -= names
 
 
 GROUPS = st.lists(st.sampled_from(NAMES), min_size=2, max_size=4, unique=True)
@@ -237,8 +203,7 @@ class GraphMachine(RuleBasedStateMachine):
         standing = {node.person_id for node in graph.rows.values()}
         assert not standing & set(graph.aliases)
         for group in self.reference.components(self.held()):
-            sizes = len(group)
-            assert sizes <= self.max_cluster_size
+            assert len(group) <= self.max_cluster_size
         assert graph.ties == {
             (member, piece.evidence_id)
             for piece in graph.pieces.values()
