@@ -66,8 +66,6 @@ async def build(settings: Settings) -> ServiceApp:
         await index.close()
         await store.close()
 
-    period_s = float(settings.sweep_period_s)
-    oldest_epoch = hasher.previous_epoch or hasher.epoch
     return ServiceApp(
         name="identity",
         servicers=((servicer, _register, "bihuan.identity.v1.IdentityService"),),
@@ -75,15 +73,22 @@ async def build(settings: Settings) -> ServiceApp:
         background=(
             ("follow_changes", partial(keep_following, graph)),
             ("publish_changes", partial(keep_publishing, graph, stream)),
-            ("lapse_ties", partial(keep_lapsing, graph, clock, period_s)),
-            (
-                "forget_requests",
-                partial(keep_forgetting_requests, store, clock, settings.request_retention_s, period_s),
-            ),
-            ("retire_identifiers", partial(keep_retiring, graph, clock, oldest_epoch, period_s)),
+            *_sweeps(settings, graph, store, hasher, clock),
         ),
         close=close,
         tokens=OwnPersonTokens(desk.pseudonyms, clock),
+    )
+
+
+def _sweeps(
+    settings: Settings, graph: Graph, store: SqlGraphStore, hasher: KeyHasher, clock: Clock
+) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
+    period_s = float(settings.sweep_period_s)
+    oldest_epoch = hasher.previous_epoch or hasher.epoch
+    return (
+        ("lapse_ties", partial(keep_lapsing, graph, clock, period_s)),
+        ("forget_requests", partial(keep_forgetting_requests, store, clock, settings.request_retention_s, period_s)),
+        ("retire_identifiers", partial(keep_retiring, graph, clock, oldest_epoch, period_s)),
     )
 
 

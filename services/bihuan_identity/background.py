@@ -6,6 +6,7 @@ from typing import Protocol
 
 import structlog
 
+from bihuan_identity.domain.graph import SECOND_US
 from bihuan_identity.domain.keys import FIRST_EPOCH
 from bihuan_identity.use_cases.committing import Graph, follow_changes
 from bihuan_identity.use_cases.ports import ChangeStream
@@ -17,7 +18,6 @@ from bihuan_shared.errors import BihuanError
 _FOLLOW_PERIOD_S = 1.0
 _PUBLISH_PERIOD_S = 0.1
 _FIRST_PAUSE_S = 60.0
-_SECOND_US = 1_000_000
 # One page a time: other writers wait for a sweep no longer than that.
 _SWEEP_PAUSE_S = 0.5
 _log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ async def keep_lapsing(graph: Graph, clock: Clock, period_s: float) -> None:
     async def sweep() -> None:
         after: int | None = 0
         while after is not None:
-            after, lapsed = await lapse(graph, after, clock.now_us() // _SECOND_US)
+            after, lapsed = await lapse(graph, after, clock.now_us() // SECOND_US)
             if lapsed:
                 _log.info("ties_lapsed", pieces=lapsed, page=PAGE)
             await asyncio.sleep(_SWEEP_PAUSE_S)
@@ -62,7 +62,7 @@ async def keep_retiring(graph: Graph, clock: Clock, oldest_epoch: int, period_s:
     async def sweep() -> None:
         after: bytes | None = b""
         while after is not None:
-            after, retired = await retire(graph, after, oldest_epoch, clock.now_us() // _SECOND_US)
+            after, retired = await retire(graph, after, oldest_epoch, clock.now_us() // SECOND_US)
             if retired:
                 _log.info("identifiers_retired", identifiers=retired, page=PAGE)
             await asyncio.sleep(_SWEEP_PAUSE_S)
@@ -74,7 +74,7 @@ async def keep_forgetting_requests(store: RequestLog, clock: Clock, retention_s:
     """Forget requests that nobody repeats any more; what they did stays."""
 
     async def sweep() -> None:
-        while await store.forget_requests(clock.now_us() // _SECOND_US - retention_s, PAGE) == PAGE:
+        while await store.forget_requests(clock.now_us() // SECOND_US - retention_s, PAGE) == PAGE:
             await asyncio.sleep(_SWEEP_PAUSE_S)
 
     await _repeat("sweep_interrupted", period_s, sweep)

@@ -2,6 +2,7 @@
 
 from bihuan.common.v1.common_pb2 import PersonRef
 from bihuan.identity.v1 import identity_pb2 as pb
+from bihuan_identity.domain.graph import SECOND_US
 from bihuan_identity.domain.keys import KEY_BYTES
 from bihuan_identity.domain.linking import LinkCommand
 from bihuan_identity.domain.namespaces import kept_name
@@ -23,7 +24,6 @@ from bihuan_identity.wire import (
 from bihuan_shared.callers import current_caller
 from bihuan_shared.errors import InvalidArgument
 
-_SECOND_US = 1_000_000
 _DEFAULT_PAGE = 100
 
 
@@ -109,7 +109,7 @@ class IdentityServicer(PartnerServicer):
         namespace = kept_name(request.namespace)
         if namespace is None:
             raise InvalidArgument.of("namespace", "is not a declared namespace")
-        now_s = self._clock.now_us() // _SECOND_US
+        now_s = self._clock.now_us() // SECOND_US
         removed, done = await revoke_namespace(self._identity.graph, namespace, now_s)
         return pb.RevokeNamespaceResponse(removed_count=removed, done=done)
 

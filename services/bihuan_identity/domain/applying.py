@@ -1,13 +1,13 @@
 """Brings a loaded graph to a new grouping, and says what the rest of the platform has to know of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from bihuan_identity.domain.graph import MAX_GENERATION, Node, Part, PersonRow, PersonsChange
 from bihuan_identity.domain.loaded import LoadedGraph
-from bihuan_identity.domain.partition import merging_members
-from bihuan_identity.domain.regrouping import Grouping, Region
+from bihuan_identity.domain.partition import connected, merging_members
+from bihuan_identity.domain.regrouping import Grouped, Grouping, Region
 
 
 def apply(
@@ -17,7 +17,8 @@ def apply(
     Put every node, piece, person and alias of a region where the grouping has it.
 
     Persons of `shaken` lost nodes that are no longer in the region. Where identifiers that were somewhere before are
-    elsewhere now, or less or more sure, the change is published; additions to a person are not.
+    elsewhere now, or less or more sure, the change is published; additions to a person are not. Persons that have no
+    identifier in common, before and after, are changes of their own: whoever follows takes those of one for the same.
     """
     shaken = shaken | _place_nodes(graph, region, grouping)
     for piece in region.pieces:
@@ -27,9 +28,8 @@ def apply(
         if node.person_id != piece.person_id:
             graph.put_piece(replace(piece, person_id=node.person_id))
     generations = _place_ids(graph, region, grouping, shaken)
-    standing = {person.person_id for person in grouping.persons}
-    if generations or not standing.issuperset(region.anchors):
-        graph.publish(evidence_id, PersonsChange(0, 0, 0, tuple(region.anchors), _parts(graph, grouping), generations))
+    for change in _changes(graph, region, grouping, generations):
+        graph.publish(evidence_id, change)
 
 
 def _place_nodes(graph: LoadedGraph, region: Region, grouping: Grouping) -> set[int]:
@@ -94,10 +94,52 @@ def _place_ids(
     return tuple(generations)
 
 
-def _parts(graph: LoadedGraph, grouping: Grouping) -> tuple[Part, ...]:
-    if len(grouping.persons) == 1:
-        return (Part(grouping.persons[0].person_id),)
-    return tuple(Part(person.person_id, _sightings(graph, list(person.confidences))) for person in grouping.persons)
+def _changes(
+    graph: LoadedGraph, region: Region, grouping: Grouping, generations: Sequence[tuple[int, int]]
+) -> list[PersonsChange]:
+    """Return what has to be published, a change for every circle of persons that gave identifiers to one another."""
+    persons = {person.person_id: person for person in grouping.persons}
+    shared = [
+        [person.person_id, *({region.nodes[key].person_id for key in person.confidences} - {0, person.person_id})]
+        for person in grouping.persons
+    ]
+    changes = []
+    for circle in connected(sorted({*region.anchors, *persons}), shared):
+        before = [person_id for person_id in circle if person_id in region.anchors]
+        parts = [persons[person_id] for person_id in circle if person_id in persons]
+        void = tuple(pair for pair in generations if pair[0] in circle)
+        if void or not persons.keys() >= set(before):
+            moved = _moved_whole(region, before, parts) if len(parts) > 1 else {}
+            split = tuple(person_id for person_id in before if person_id not in moved)
+            changes.append(PersonsChange(0, 0, 0, split, _parts(graph, region, parts, moved), void))
+            changes.extend(PersonsChange(0, 0, 0, (one,), (Part(into),)) for one, into in moved.items())
+    return changes
+
+
+def _moved_whole(region: Region, before: Sequence[int], parts: Sequence[Grouped]) -> dict[int, int]:
+    """
+    Return the persons that went as a whole into one of several parts, each with that one.
+
+    They are merges of their own, after the split: of a split alone nobody could tell what became of their ids.
+    """
+    into: dict[int, set[int]] = {}
+    for part in parts:
+        for key in part.confidences:
+            into.setdefault(region.nodes[key].person_id, set()).add(part.person_id)
+    standing = {part.person_id for part in parts}
+    return {one: min(into[one]) for one in before if one not in standing and len(into.get(one, ())) == 1}
+
+
+def _parts(graph: LoadedGraph, region: Region, parts: Sequence[Grouped], moved: Collection[int]) -> tuple[Part, ...]:
+    if len(parts) == 1:
+        return (Part(parts[0].person_id),)
+    return tuple(
+        Part(
+            part.person_id,
+            _sightings(graph, [key for key in part.confidences if region.nodes[key].person_id not in moved]),
+        )
+        for part in parts
+    )
 
 
 def _sightings(graph: LoadedGraph, keys: Sequence[bytes]) -> tuple[int, ...]:

@@ -23,9 +23,6 @@ SECOND_US: Final = 1_000_000
 LONGEST_TTL_US: Final = 730 * 86_400 * 1_000_000
 """The longest that a tie holds without being seen again: two years, in microseconds."""
 
-RESOLVE_SOURCE: Final = "resolve"
-"""The source of evidence that comes from seeing identifiers together in one request."""
-
 SIGHTING_BYTES: Final = 8
 """A sighting is named by the first bytes of its key; see `Node.sightings`."""
 
@@ -214,8 +211,7 @@ class GraphChange:
     """
     Everything that one decision writes; a store applies all of it or nothing.
 
-    `nodes`, `persons`, `pieces` and `aliases` are put in place of what is there; the `gone_*` are removed. `ties` are
-    pairs (quarantined key, evidence id).
+    `nodes`, `persons`, `pieces` and `aliases` replace what is there. `ties` are pairs (quarantined key, evidence id).
     """
 
     counters: Counters

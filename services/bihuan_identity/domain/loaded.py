@@ -22,6 +22,8 @@ from bihuan_identity.domain.graph import (
 K = TypeVar("K")
 V = TypeVar("V")
 
+_ALL = 2**31 - 1
+
 
 class LoadedGraph:
     """
@@ -142,9 +144,9 @@ class LoadedGraph:
         """Return the pieces kept with a loaded person."""
         return [self._pieces[evidence_id] for evidence_id in self._pieces_of.get(person_id, ())]
 
-    def pieces_tied(self, key: bytes, limit: int) -> list[Piece]:
-        """Return up to about `limit` pieces that name this quarantined key."""
-        self.take_pieces(self.view.pieces_tied(key, limit))
+    def pieces_tied(self, key: bytes) -> list[Piece]:
+        """Return every piece that names this quarantined key; the guards bound how many there can be."""
+        self.take_pieces(self.view.pieces_tied(key, _ALL))
         return [piece for piece in self._pieces.values() if key in piece.members]
 
     def person(self, person_id: int) -> PersonRow:
@@ -262,7 +264,7 @@ class LoadedGraph:
         self.load_persons([old.person_id])
         pieces: Sequence[Piece] = self.pieces_of(old.person_id)
         if old.quarantine_time_s is not None:
-            pieces = self.pieces_tied(old.key, 2**31 - 1)
+            pieces = self.pieces_tied(old.key)
         for piece in pieces:
             if old.key in piece.members:
                 members = tuple(key if member == old.key else member for member in piece.members)

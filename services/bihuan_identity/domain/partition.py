@@ -3,8 +3,11 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from typing import TypeVar
 
 from bihuan_identity.domain.graph import CERTAIN_PPM, Piece
+
+K = TypeVar("K", bytes, int)
 
 
 def merging_members(piece: Piece, quarantined: AbstractSet[bytes]) -> tuple[bytes, ...]:
@@ -14,7 +17,7 @@ def merging_members(piece: Piece, quarantined: AbstractSet[bytes]) -> tuple[byte
     return tuple(key for key in piece.members if key not in quarantined)
 
 
-def connected(keys: Iterable[bytes], groups: Iterable[Sequence[bytes]]) -> list[list[bytes]]:
+def connected(keys: Iterable[K], groups: Iterable[Sequence[K]]) -> list[list[K]]:
     """
     Return the connected components of `keys` where each group ties its members together.
 
@@ -22,7 +25,7 @@ def connected(keys: Iterable[bytes], groups: Iterable[Sequence[bytes]]) -> list[
     """
     parent = {key: key for key in keys}
 
-    def root(key: bytes) -> bytes:
+    def root(key: K) -> K:
         while parent[key] != key:
             parent[key] = key = parent[parent[key]]
         return key
@@ -32,7 +35,7 @@ def connected(keys: Iterable[bytes], groups: Iterable[Sequence[bytes]]) -> list[
             first = root(group[0])
             for key in group[1:]:
                 parent[root(key)] = first
-    parts: defaultdict[bytes, list[bytes]] = defaultdict(list)
+    parts: defaultdict[K, list[K]] = defaultdict(list)
     for key in parent:
         parts[root(key)].append(key)
     return list(parts.values())

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from bihuan_identity.domain.barring import barred_keys
 from bihuan_identity.domain.graph import (
     CERTAIN_PPM,
-    RESOLVE_SOURCE,
     SECOND_US,
     SIGHTING_BYTES,
     Attachment,
@@ -21,6 +21,9 @@ from bihuan_identity.domain.graph import (
 from bihuan_identity.domain.loaded import LoadedGraph
 from bihuan_identity.domain.regrouping import GuardRefusedError
 from bihuan_identity.domain.working import Rules, create, tie_together
+
+RESOLVE_SOURCE: Final = "resolve"
+"""The source of evidence that comes from seeing identifiers together in one request."""
 
 _SEEN_TOGETHER = Claim(EvidenceKind.DETERMINISTIC, RESOLVE_SOURCE, CERTAIN_PPM, None)
 

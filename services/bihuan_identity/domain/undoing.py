@@ -16,7 +16,7 @@ from bihuan_identity.domain.graph import (
 )
 from bihuan_identity.domain.linking import pack_ids, recorded, unpack_ids
 from bihuan_identity.domain.loaded import LoadedGraph
-from bihuan_identity.domain.working import Rules, revise, tie_limit
+from bihuan_identity.domain.working import Rules, revise
 
 
 class UnknownEvidenceError(Exception):
@@ -164,7 +164,7 @@ def forget(graph: LoadedGraph, rules: Rules, keys: Collection[bytes]) -> None:
     for node in nodes:
         found = graph.pieces_of(node.person_id)
         if node.quarantine_time_s is not None:
-            found = graph.pieces_tied(node.key, tie_limit(rules, node.namespace) + 1)
+            found = graph.pieces_tied(node.key)
         pieces.update((piece.evidence_id, piece) for piece in found if node.key in piece.members)
     after = {at: tuple(key for key in piece.members if key not in gone) for at, piece in pieces.items()}
     revise(graph, rules, after, gone)

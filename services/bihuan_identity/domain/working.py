@@ -149,13 +149,8 @@ def _add(
     return _outcome(graph, stored, person_ids, bool(held or full))
 
 
-def tie_limit(rules: Rules, namespace: str) -> int:
-    """Return how many pieces of evidence may name one quarantined identifier."""
-    return _TIES_A_DEGREE * rules.max_degree(namespace)
-
-
 def _check_ties(graph: LoadedGraph, rules: Rules, identifier: KeyedIdentifier) -> None:
-    limit = tie_limit(rules, identifier.namespace)
+    limit = _TIES_A_DEGREE * rules.max_degree(identifier.namespace)
     if graph.view.tie_count(identifier.key, limit) >= limit:
         raise GuardRefusedError(f"one {identifier.namespace} has {limit} pieces of evidence and takes no more")
 
@@ -230,7 +225,7 @@ def lift(graph: LoadedGraph, rules: Rules, key: bytes) -> None:
     """Let a quarantined identifier merge again if it has few enough neighbours now and the guards allow it."""
     node = graph.node(key)
     assert node is not None
-    pieces = graph.pieces_tied(key, tie_limit(rules, node.namespace) + 1)
+    pieces = graph.pieces_tied(key)
     if len(neighbours(key, pieces)) > rules.max_degree(node.namespace):
         return
     graph.load_nodes(member for piece in pieces for member in piece.members)

@@ -84,8 +84,10 @@ async def look_up(graph: Graph, identifiers: Iterable[KeyedIdentifier]) -> Found
 
 
 def _missing(found: Mapping[bytes, Attachment], wanted: Mapping[bytes, bytes | None]) -> list[bytes]:
-    missing = [key for key, previous in wanted.items() if key not in found and previous not in found]
-    return missing + [previous for key in missing if (previous := wanted[key]) is not None]
+    # One that the index has under its previous key only may have been re-keyed since, and the current one was not put.
+    missing = [key for key in wanted if key not in found]
+    former = (wanted[key] for key in missing)
+    return missing + [previous for previous in former if previous is not None and previous not in found]
 
 
 def _under_current_keys(found: Mapping[bytes, Attachment], wanted: Mapping[bytes, bytes | None]) -> Found:

@@ -1,5 +1,7 @@
 """A graph in memory on which every plan is carried out at once, for tests of rules."""
 
+from dataclasses import replace
+
 from bihuan_identity.domain.graph import CERTAIN_PPM, SECOND_US, Claim, Erasure, KeyedIdentifier, Node, PersonsChange
 from bihuan_identity.domain.linking import LinkCommand, plan_links
 from bihuan_identity.domain.resolving import Item, Resolution, plan_resolve
@@ -64,10 +66,17 @@ class PlannedGraph:
         return f"own-{self._requests}"
 
     def link(
-        self, names: str, *, confidence_ppm: int = CERTAIN_PPM, request_id: str = "", caller: str = "gateway"
+        self,
+        names: str,
+        *,
+        confidence_ppm: int = CERTAIN_PPM,
+        source: str = "",
+        request_id: str = "",
+        caller: str = "gateway",
     ) -> Linked:
         """Link the words of `names`; raises why it was refused."""
-        command = self.command(names, claim(confidence_ppm), request_id, caller)
+        why = claim(confidence_ppm)
+        command = self.command(names, replace(why, source=source or why.source), request_id, caller)
         change, (outcome,) = plan_links(self.view, [command], self.rules, epoch=self.epoch)
         self.view.apply(change)
         if not isinstance(outcome, Linked):

@@ -4,6 +4,7 @@ import pytest
 
 from bihuan_identity.domain.graph import CERTAIN_PPM, MAX_PERSON_ID, Attachment
 from bihuan_identity.domain.receipts import ReceiptKeys
+from bihuan_identity.domain.resolving import Item
 from bihuan_identity.domain.standing import StandingPersons
 from bihuan_identity.domain.undoing import EraseCommand, UnlinkCommand
 from bihuan_identity.use_cases.committing import Identity, follow_changes
@@ -12,7 +13,7 @@ from bihuan_identity.use_cases.persons import Erasing, erase_person, get_person,
 from bihuan_identity.use_cases.resolving import batch_resolve
 from bihuan_identity.use_cases.sweeping import lapse, retire, revoke_namespace
 from bihuan_shared.errors import AlreadyExists, BihuanError, FailedPrecondition, NotFound
-from tests.unit.identity.builders import DAY_S, NOW_US, identity_of, item, key, link_of
+from tests.unit.identity.builders import DAY_S, NOW_US, identifier, identity_of, item, key, link_of
 from tests.unit.identity.memory_identity import MemoryGraphStore, MemoryIdentifierIndex
 
 NOW_S = NOW_US // 1_000_000
@@ -220,3 +221,18 @@ async def test_restarted_process_believes_no_entry_of_what_went_before(world: Wo
     found = await world.store.standing()
     standing = StandingPersons(found.change_id, [*found.absorbed, *found.erased], found.generations)
     assert not any(standing.believes(entry) for entry in stale.values())
+
+
+async def test_index_that_was_away_while_an_identifier_was_rekeyed_is_put_right_when_it_is_seen_again() -> None:
+    world = World()
+    await world.persons("a", create=True)
+    later = identity_of(world.store, world.index, epoch=2)
+    under_both = Item((identifier("a@2")._replace(previous_key=key("a")),), create=True, time_us=NOW_US)
+    world.index.away = True
+    await batch_resolve(later, [under_both])
+    world.index.away = False
+    assert set(world.index.entries) == {key("a")}
+    for _ in range(2):
+        (found,) = await batch_resolve(later, [under_both])
+        assert found.person_id == 1
+    assert world.index.entries[key("a@2")].person_id == 1

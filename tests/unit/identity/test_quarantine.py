@@ -166,3 +166,53 @@ def test_hub_itself_can_be_erased() -> None:
     assert graph.view.ties == set()
     assert graph.persons("p0 p1 p2 p3") == [1, 2, 3, 4]
     assert len(graph.view.pieces) == 4
+
+
+def test_erasing_a_quarantined_identifier_concerns_no_other_person() -> None:
+    graph = PlannedGraph(max_degree=3)
+    for names in ("p q", "q r", "r s"):
+        graph.link(names)
+    for name in "pqrs":
+        graph.link(f"hub {name}")
+    hub, other = graph.node("hub").person_id, graph.node("p").person_id
+    told = len(graph.changes)
+    graph.erase(hub)
+    (change,) = graph.changes[told:]
+    assert (change.before, change.parts) == ((hub,), ())
+    assert graph.persons("p q r s") == [other] * 4
+
+
+@pytest.mark.parametrize("sources", [64, 65, 100])
+def test_however_many_pieces_name_a_quarantined_identifier_erasing_it_leaves_none(sources: int) -> None:
+    graph = PlannedGraph(max_degree=1)
+    for at in range(sources):
+        graph.link("hub x", source=f"s{at}")
+    assert graph.link("hub z").quarantined
+    graph.erase(graph.node("hub").person_id)
+    assert graph.view.pieces == {}
+    assert graph.view.ties == set()
+    assert not graph.link("x y").quarantined
+
+
+def test_quarantine_counts_the_neighbours_of_all_pieces_however_many_there_are() -> None:
+    graph = PlannedGraph(max_degree=2)
+    for at in range(140):
+        graph.link("hub x", source=f"s{at}")
+    graph.link("hub y")
+    graph.link("hub z")
+    graph.unlink(1)
+    assert graph.node("hub").quarantine_time_s is not None
+
+
+def test_person_that_goes_into_a_part_of_a_split_is_merged_into_that_part() -> None:
+    graph = PlannedGraph(max_degree=2)
+    graph.resolve("a", "b")
+    graph.link("hub a")
+    graph.link("hub b")
+    graph.resolve("y")
+    told = len(graph.changes)
+    assert graph.link("hub b y").quarantined
+    assert graph.persons("a b y hub") == [1, 2, 2, 4]
+    split, merge = graph.changes[told:]
+    assert (split.before, {part.person_id: len(part.sightings) for part in split.parts}) == ((1,), {1: 1, 2: 1, 4: 1})
+    assert (merge.before, [part.person_id for part in merge.parts]) == ((3,), [2])

@@ -96,3 +96,16 @@ def test_what_was_not_seen_under_newer_peppers_is_retired() -> None:
     assert graph.generation(1) == 1
     assert graph.retire(oldest_epoch=2) == 0
     assert graph.view.tombstone_keys == {}
+
+
+def test_retiring_identifiers_of_several_persons_changes_each_person_by_itself() -> None:
+    graph = PlannedGraph()
+    graph.resolve("gone", "a b", "c d")
+    graph.epoch = 2
+    graph.resolve("b", "d")
+    assert graph.retire(oldest_epoch=2) == 3
+    told = [(change.before, tuple(part.person_id for part in change.parts)) for change in graph.changes]
+    # In one change whoever follows would take the first person for merged into the others.
+    assert told == [((1,), ()), ((2,), (2,)), ((3,), (3,))]
+    assert [change.change_id for change in graph.changes] == [1, 2, 3]
+    assert [change.generations for change in graph.changes] == [((1, 1),), ((2, 1),), ((3, 1),)]

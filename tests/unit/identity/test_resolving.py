@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bihuan_identity.domain.graph import CERTAIN_PPM, RESOLVE_SOURCE, Attachment, EvidenceKind
-from bihuan_identity.domain.resolving import NOBODY, Item, Resolution, answer
+from bihuan_identity.domain.graph import CERTAIN_PPM, Attachment, EvidenceKind
+from bihuan_identity.domain.resolving import NOBODY, RESOLVE_SOURCE, Item, Resolution, answer
 from tests.unit.identity.builders import NOW_US, identifier, item, key
 from tests.unit.identity.planned import PlannedGraph
 
