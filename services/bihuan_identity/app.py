@@ -73,7 +73,7 @@ async def build(settings: Settings) -> ServiceApp:
         background=(
             ("follow_changes", partial(keep_following, graph)),
             ("publish_changes", partial(keep_publishing, graph, stream)),
-            *_sweeps(settings, graph, store, hasher, clock),
+            *_sweeps(settings, graph, store, clock),
         ),
         close=close,
         tokens=OwnPersonTokens(desk.pseudonyms, clock),
@@ -81,14 +81,18 @@ async def build(settings: Settings) -> ServiceApp:
 
 
 def _sweeps(
-    settings: Settings, graph: Graph, store: SqlGraphStore, hasher: KeyHasher, clock: Clock
+    settings: Settings, graph: Graph, store: SqlGraphStore, clock: Clock
 ) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
     period_s = float(settings.sweep_period_s)
-    oldest_epoch = hasher.previous_epoch or hasher.epoch
-    return (
+    always = (
         ("lapse_ties", partial(keep_lapsing, graph, clock, period_s)),
         ("forget_requests", partial(keep_forgetting_requests, store, clock, settings.request_retention_s, period_s)),
-        ("retire_identifiers", partial(keep_retiring, graph, clock, oldest_epoch, period_s)),
+    )
+    if not settings.retire_before_epoch:
+        return always
+    return (
+        *always,
+        ("retire_identifiers", partial(keep_retiring, graph, clock, settings.retire_before_epoch, period_s)),
     )
 
 

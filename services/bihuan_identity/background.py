@@ -7,7 +7,6 @@ from typing import Protocol
 import structlog
 
 from bihuan_identity.domain.graph import SECOND_US
-from bihuan_identity.domain.keys import FIRST_EPOCH
 from bihuan_identity.use_cases.committing import Graph, follow_changes
 from bihuan_identity.use_cases.ports import ChangeStream
 from bihuan_identity.use_cases.publishing import publish_changes
@@ -17,6 +16,8 @@ from bihuan_shared.errors import BihuanError
 
 _FOLLOW_PERIOD_S = 1.0
 _PUBLISH_PERIOD_S = 0.1
+# An idle server asks no store ten times a second; a stream that was lost is found empty within this many rounds.
+_PUBLISH_ROUNDS = 10
 _FIRST_PAUSE_S = 60.0
 # One page a time: other writers wait for a sweep no longer than that.
 _SWEEP_PAUSE_S = 0.5
@@ -36,8 +37,18 @@ async def keep_following(graph: Graph) -> None:
 
 
 async def keep_publishing(graph: Graph, stream: ChangeStream) -> None:
-    """Publish changes of persons within a tenth of a second."""
-    await _repeat("changes_not_published", _PUBLISH_PERIOD_S, lambda: publish_changes(graph.store, stream))
+    """Publish changes within a tenth of a second of hearing of them; the stream itself is looked at once a second."""
+    published, rounds = -1, 0
+
+    async def publish() -> None:
+        nonlocal published, rounds
+        rounds += 1
+        known = graph.standing.last_change_id
+        if known != published or rounds % _PUBLISH_ROUNDS == 0:
+            await publish_changes(graph.store, stream)
+            published = known
+
+    await _repeat("changes_not_published", _PUBLISH_PERIOD_S, publish)
 
 
 async def keep_lapsing(graph: Graph, clock: Clock, period_s: float) -> None:
@@ -54,15 +65,13 @@ async def keep_lapsing(graph: Graph, clock: Clock, period_s: float) -> None:
     await _repeat("sweep_interrupted", period_s, sweep)
 
 
-async def keep_retiring(graph: Graph, clock: Clock, oldest_epoch: int, period_s: float) -> None:
-    """Forget identifiers of peppers that are no longer read, going through all identifiers once a period."""
-    if oldest_epoch == FIRST_EPOCH:  # there were none before it
-        await asyncio.Event().wait()
+async def keep_retiring(graph: Graph, clock: Clock, before_epoch: int, period_s: float) -> None:
+    """Forget identifiers that were last seen under a pepper before an epoch, going through all once a period."""
 
     async def sweep() -> None:
         after: bytes | None = b""
         while after is not None:
-            after, retired = await retire(graph, after, oldest_epoch, clock.now_us() // SECOND_US)
+            after, retired = await retire(graph, after, before_epoch, clock.now_us() // SECOND_US)
             if retired:
                 _log.info("identifiers_retired", identifiers=retired, page=PAGE)
             await asyncio.sleep(_SWEEP_PAUSE_S)

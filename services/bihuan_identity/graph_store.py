@@ -9,7 +9,7 @@ from bihuan_identity.domain.graph import Attachment, GraphChange, GraphView, Per
 from bihuan_identity.graph_queries import SqlGraphView, find_attachments
 from bihuan_identity.graph_writes import apply_change
 from bihuan_identity.person_queries import load_person
-from bihuan_identity.rows import Names, read_change, read_node
+from bihuan_identity.rows import KnownNames, Names, read_change, read_node
 from bihuan_identity.schema import (
     ALIASES,
     CHANGES,
@@ -35,7 +35,7 @@ class SqlGraphStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._names: Mapping[int, str] = {}
+        self._names = KnownNames()
 
     @classmethod
     async def open(cls, url: str, *, epoch: int) -> "SqlGraphStore":
@@ -68,13 +68,13 @@ class SqlGraphStore:
     async def change(self, plan: Callable[[GraphView], tuple[GraphChange | None, T]]) -> T:
         """Carry out one plan in one transaction that holds the id block, so that changes come one after the other."""
 
-        def run(connection: sa.Connection) -> tuple[Mapping[int, str], T]:
+        def run(connection: sa.Connection) -> tuple[KnownNames, T]:
             names = Names(connection, self._names)
             change, result = plan(SqlGraphView.claim(connection, names))
             if change is not None:
                 apply_change(connection, change, names)
             failpoint("before_commit")
-            return names.by_code, result
+            return names.known, result
 
         self._names, result = await self.database.write(run)
         failpoint("after_commit")

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import sqlalchemy as sa
@@ -17,6 +18,9 @@ from bihuan_identity.domain.graph import (
 from bihuan_identity.domain.keys import KEY_BYTES
 from bihuan_identity.schema import NAMES
 
+MAX_NAMES: Final = 10_000
+OTHER_SOURCE: Final = "other"
+
 _KINDS: Final = {EvidenceKind.DETERMINISTIC: "d", EvidenceKind.PROBABILISTIC: "p"}
 _KINDS_BY_LETTER: Final = {letter: kind for kind, letter in _KINDS.items()}
 _NUMBER_BYTES: Final = 8
@@ -26,40 +30,55 @@ PieceRow = tuple[int, int, int, int, int, int, bytes]
 ChangeRow = tuple[int, int, int, bytes, bytes, bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class KnownNames:
+    """Names with their codes, both ways; they are only ever added."""
+
+    by_code: Mapping[int, str] = field(default_factory=dict)
+    by_name: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, by_code: Mapping[int, str]) -> "KnownNames":
+        """Take names by their codes."""
+        return cls(by_code, {name: code for code, name in by_code.items()})
+
+
 class Names:
-    """
-    The codes of names, as one transaction sees them; new ones are written in it.
+    """The codes of names, as one transaction sees them; new ones are written in it. `known` are those known now."""
 
-    `known` are names of earlier transactions: they are only ever added. `by_code` holds those that are known now.
-    """
-
-    def __init__(self, connection: sa.Connection, known: Mapping[int, str]) -> None:
+    def __init__(self, connection: sa.Connection, known: KnownNames) -> None:
         self._connection = connection
-        self.by_code = known
-        self._by_name = {name: code for code, name in known.items()}
+        self.known = known
 
     def name(self, code: int) -> str:
         """Return the name of a code that is stored."""
-        if code not in self.by_code:
+        if code not in self.known.by_code:
             self._read()
-        return self.by_code[code]
+        return self.known.by_code[code]
 
     def code(self, name: str) -> int:
         """Return the code of a name, writing the name where it is new."""
-        if name not in self._by_name:
+        if name not in self.known.by_name:
             self._read()
-        if name not in self._by_name:
-            code = max(self.by_code, default=0) + 1
+        if name not in self.known.by_name:
+            code = max(self.known.by_code, default=0) + 1
             self._connection.execute(NAMES.insert(), {"code": code, "name": name})
-            self._know({**self.by_code, code: name})
-        return self._by_name[name]
+            self.known = KnownNames.of({**self.known.by_code, code: name})
+        return self.known.by_name[name]
+
+    def source_code(self, kind: EvidenceKind, source: str) -> int:
+        """
+        Return the code of a source of evidence.
+
+        Callers choose sources freely; beyond 10,000 names a new one is kept as `other`, so that nobody fills the table.
+        """
+        name = f"{_KINDS[kind]}:{source}"
+        if name not in self.known.by_name and len(self.known.by_code) >= MAX_NAMES:
+            name = f"{_KINDS[kind]}:{OTHER_SOURCE}"
+        return self.code(name)
 
     def _read(self) -> None:
-        self._know({row[0]: row[1] for row in self._connection.execute(sa.select(NAMES))})
-
-    def _know(self, by_code: Mapping[int, str]) -> None:
-        self.by_code = by_code
-        self._by_name = {name: code for code, name in by_code.items()}
+        self.known = KnownNames.of({row[0]: row[1] for row in self._connection.execute(sa.select(NAMES))})
 
 
 def write_node(node: Node, names: Names) -> NodeRow:
@@ -100,7 +119,7 @@ def write_piece(piece: Piece, names: Names) -> PieceRow:
     return (
         piece.evidence_id,
         piece.person_id,
-        names.code(f"{_KINDS[piece.kind]}:{piece.source}"),
+        names.source_code(piece.kind, piece.source),
         CERTAIN_PPM - piece.confidence_ppm,
         piece.first_seen_s,
         piece.last_seen_s - piece.first_seen_s,

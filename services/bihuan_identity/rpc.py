@@ -21,7 +21,7 @@ from bihuan_identity.wire import (
     write_quarantined,
     write_resolution,
 )
-from bihuan_shared.callers import current_caller
+from bihuan_shared.callers import Role, current_caller
 from bihuan_shared.errors import InvalidArgument
 
 _DEFAULT_PAGE = 100
@@ -59,11 +59,13 @@ class IdentityServicer(PartnerServicer):
         now_us = self._clock.now_us()
         reader = IdentifierReader(self._hasher)
         identifiers = reader.identifiers(request.identifiers)
-        claim = read_claim(request.evidence, now_us, reader.violations)
+        caller = current_caller()
+        partner = caller.name if caller.role is Role.PARTNER else ""
+        claim = read_claim(request.evidence, partner, now_us, reader.violations)
         reader.finish()
         if len(identifiers) == 1:
             raise InvalidArgument.of("identifiers", "are all the same identifier")
-        command = LinkCommand(current_caller().name, request.request_id, identifiers, claim, now_us)
+        command = LinkCommand(caller.name, request.request_id, identifiers, claim, now_us)
         linked = await link(self._identity, command)
         return pb.LinkResponse(
             person_id=linked.person_id,

@@ -32,7 +32,7 @@ NAMES = sa.Table(
     "names",
     METADATA,
     sa.Column("code", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("name", sa.String(80), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
 )
 
 # `anchor` is the ordinal of the evidence that the id rests on.

@@ -1,11 +1,12 @@
 """What identity can be told by its environment, `BIHUAN_IDENTITY_*`."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from bihuan_identity.domain.graph import MAX_ITEM_IDENTIFIERS
+from bihuan_identity.domain.keys import MAX_EPOCH as MAX_PEPPER_EPOCH
 from bihuan_identity.domain.keys import Pepper, parse_peppers
 from bihuan_identity.domain.partners import Partner, PartnerRegistry
 from bihuan_identity.domain.pseudonyms import MAX_EPOCH, PseudonymKeys
@@ -59,8 +60,19 @@ class Settings(ServerSettings):
     """Buckets of the Redis index in each of its 64 slots: one for every 4,096 identifiers keeps entries compact."""
     request_retention_s: Annotated[int, Field(ge=3_600)] = 90 * 86_400
     """How long a Link, Unlink or DeletePerson that is repeated under its request id is answered as the first time."""
+    retire_before_epoch: Annotated[int, Field(ge=0, le=MAX_PEPPER_EPOCH)] = 0
+    """
+    Identifiers that were last seen under a pepper before this epoch are forgotten; 0 keeps them. It takes this word,
+    because a list of peppers that lacks one by mistake must not erase anybody.
+    """
     sweep_period_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 86_400
     """How long to wait between two rounds through all evidence for ties that have lapsed."""
+
+    @model_validator(mode="after")
+    def _what_can_be_found_is_not_retired(self) -> Self:
+        if self.retire_before_epoch > min(pepper.epoch for pepper in self.pepper_epochs()):
+            raise ValueError("retire_before_epoch must not be above the oldest pepper that is still read")
+        return self
 
     @field_validator("peppers")
     @classmethod

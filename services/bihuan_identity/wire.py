@@ -19,7 +19,7 @@ from bihuan_identity.domain.graph import (
 )
 from bihuan_identity.domain.keys import KeyHasher, UnknownNamespaceError
 from bihuan_identity.domain.namespaces import ValueRefusedError, find_namespace
-from bihuan_identity.domain.resolving import Item, Resolution
+from bihuan_identity.domain.resolving import RESOLVE_SOURCE, Item, Resolution
 from bihuan_identity.use_cases.ports import QuarantinedNode
 from bihuan_shared.clock import MINUTE_US, to_timestamp, to_us
 from bihuan_shared.errors import FieldViolation, InvalidArgument, NotFound
@@ -76,8 +76,12 @@ def _path(owner: str, at: int | None) -> str:
     return f"{prefix}.identifiers" if prefix else "identifiers"
 
 
-def read_claim(evidence: pb.Evidence, now_us: int, violations: list[FieldViolation]) -> Claim:
-    """Read why identifiers belong together; what contradicts itself is added to `violations`."""
+def read_claim(evidence: pb.Evidence, partner: str, now_us: int, violations: list[FieldViolation]) -> Claim:
+    """
+    Read why identifiers belong together; what contradicts itself is added to `violations`.
+
+    A partner's name stands before its source: what it says is its own evidence, and never replaces that of others.
+    """
     kind = _KINDS[evidence.kind]
     confidence_ppm = round(evidence.confidence * CERTAIN_PPM)
     if kind is EvidenceKind.DETERMINISTIC:
@@ -89,7 +93,10 @@ def read_claim(evidence: pb.Evidence, now_us: int, violations: list[FieldViolati
     observe_time_us = to_us(evidence.observe_time) if evidence.HasField("observe_time") else None
     if observe_time_us is not None and not 0 <= observe_time_us <= now_us + MAX_CLOCK_SKEW_US:
         violations.append(FieldViolation("evidence.observe_time", "must lie after 1970 and not in the future"))
-    return Claim(kind, evidence.source, confidence_ppm, observe_time_us)
+    if evidence.source == RESOLVE_SOURCE:
+        violations.append(FieldViolation("evidence.source", "is what Resolve records itself"))
+    source = f"{partner}/{evidence.source}" if partner else evidence.source
+    return Claim(kind, source, confidence_ppm, observe_time_us)
 
 
 def write_resolution(resolution: Resolution) -> pb.ResolveResult:

@@ -18,16 +18,16 @@ async def lapse(graph: Graph, after: int, time_s: int) -> tuple[int | None, int]
     )
 
 
-async def retire(graph: Graph, after: bytes, oldest_epoch: int, time_s: int) -> tuple[bytes | None, int]:
+async def retire(graph: Graph, after: bytes, before_epoch: int, time_s: int) -> tuple[bytes | None, int]:
     """
-    Forget those identifiers of the next page above the key `after` that no pepper in use can find any more.
+    Forget those identifiers of the next page above the key `after` that were last seen before an epoch of peppers.
 
     Returns where to go on (None at the end) and how many were forgotten. Raises Unavailable.
     """
     return await commit(
         graph,
         lambda view: plan_forget(
-            view, after, PAGE, lambda node: node.epoch < oldest_epoch, graph.rules, time_s=time_s, epoch=graph.epoch
+            view, after, PAGE, lambda node: node.epoch < before_epoch, graph.rules, time_s=time_s, epoch=graph.epoch
         ),
     )
 

@@ -107,6 +107,26 @@ async def test_tokens_follow_a_merge(client: Client) -> None:
     assert await issued(client, [second]) == before[:1]
 
 
+async def test_a_partner_says_something_of_its_own_about_what_others_linked(client: Client) -> None:
+    """The same members, kind and source: still two pieces, so that neither re-rates the other."""
+    request = link(0, 1)
+    request.evidence.kind, request.evidence.confidence = pb.EVIDENCE_KIND_PROBABILISTIC, 0.9
+    ours = await client.stub.Link(request)
+    request.evidence.confidence = 0.01
+    theirs = await client.partner_stub.Link(request)
+    assert theirs.evidence_id != ours.evidence_id
+    shown = await client.stub.GetPerson(pb.GetPersonRequest(person=PersonRef(person_id=ours.person_id)))
+    said = {edge.evidence.source: edge.evidence.confidence for edge in shown.edges}
+    assert said == {request.evidence.source: 0.9, f"acme/{request.evidence.source}": 0.01}
+
+
+async def test_what_resolve_records_is_no_source_for_anybody(client: Client) -> None:
+    request = link(0, 1)
+    request.evidence.source = "resolve"
+    refused = await refusal(client.stub.Link(request), InvalidArgument)
+    assert [one.field for one in refused.violations] == ["evidence.source"]
+
+
 async def test_unknown_persons_have_no_token(client: Client) -> None:
     request = pb.IssuePseudonymsRequest(partner="acme", person_ids=[1, 2**63])
     answer = await client.stub.IssuePseudonyms(request)

@@ -68,3 +68,14 @@ def test_the_environment_is_read_and_never_repeated(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValidationError) as refusal:
         Settings()  # type: ignore[call-arg]  # as above
     assert TEXT_A[:8] not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("before_epoch", "refused"), [(0, False), (2, False), (3, True)])
+def test_what_can_still_be_found_is_not_retired(before_epoch: int, *, refused: bool) -> None:
+    peppers = SecretStr(f"3:{TEXT_B},2:{TEXT_A}")
+    if refused:
+        with pytest.raises(ValidationError, match="oldest pepper"):
+            Settings(peppers=peppers, retire_before_epoch=before_epoch)  # type: ignore[call-arg]  # as above
+    else:
+        settings = Settings(peppers=peppers, retire_before_epoch=before_epoch)  # type: ignore[call-arg]  # as above
+        assert settings.retire_before_epoch == before_epoch
