@@ -6,8 +6,9 @@ Run it against a stack that is up:
     bihuan up --port 8080
     BIHUAN_KEY=<development key> locust -f loadtests/locustfile.py --host http://127.0.0.1:8080
 
-Without a window: add `--headless -u 50 -r 10 -t 60s`. Every user first makes the world once (advertiser, campaigns,
-placement); all names and amounts are synthetic. The run ends with 1 where a request failed.
+Without a window: add `--headless -u 50 -r 10 -t 60s`; with `BIHUAN_REQUESTS=1000` it ends after so many requests.
+Every user first makes the world once (advertiser, campaigns, placement); all names and amounts are synthetic. The run
+ends with 1 where a request failed.
 """
 
 import os
@@ -16,6 +17,7 @@ import threading
 import uuid
 from datetime import UTC, datetime
 
+import gevent
 from locust import HttpUser, between, events, task
 from locust.env import Environment
 
@@ -117,6 +119,23 @@ class Visitor(HttpUser):
     def _create(self, collection: str, body: dict[str, object]) -> None:
         headers = {"idempotency-key": f"load:{collection}:{body['id']}"}
         self.client.post(f"/v1/{collection}", json=body, headers=headers, name="set up")
+
+
+@events.init.add_listener
+def end_after_requests(environment: Environment, **_: object) -> None:
+    """End the run after `BIHUAN_REQUESTS` requests, where that is given: no clock decides how much was asked."""
+    left = int(os.environ.get("BIHUAN_REQUESTS", "0"))
+    if not left:
+        return
+
+    def count(**_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0 and environment.runner is not None:
+            # Not from here: this runs in one of the users that are then ended.
+            gevent.spawn(environment.runner.quit)
+
+    environment.events.request.add_listener(count)
 
 
 @events.quitting.add_listener

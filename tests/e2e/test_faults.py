@@ -40,11 +40,11 @@ def test_no_generated_request_is_answered_with_a_server_error(tmp_path: Path) ->
 def test_the_load_mix_runs_without_a_failed_request(stack: Stack) -> None:
     command = [sys.executable, "-m", "locust", "-f", str(LOADTESTS / "locustfile.py"), "--host", stack.url]
     done = subprocess.run(
-        [*command, "--headless", "-u", "8", "-r", "8", "-t", "5s", "--only-summary"],
-        env=os.environ | {"BIHUAN_KEY": stack.secrets.admin_key},
+        [*command, "--headless", "-u", "8", "-r", "8", "-t", "60s", "--only-summary"],
+        env=os.environ | {"BIHUAN_KEY": stack.secrets.admin_key, "BIHUAN_REQUESTS": "500"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
