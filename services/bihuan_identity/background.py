@@ -98,4 +98,8 @@ async def _repeat(failure: str, period_s: float, work: Callable[[], Awaitable[ob
         except BihuanError as error:
             # Readiness reports a lost store; what was missed is done once it is back.
             _log.warning(failure, detail=error.detail)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # The driver of Redis can swallow a cancellation; without this the server would wait for ever.
+            raise asyncio.CancelledError
         await asyncio.sleep(period_s)

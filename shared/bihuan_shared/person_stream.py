@@ -107,4 +107,8 @@ class PersonFollower:
             # Readiness tells of a store that is lost; the figure stays as it was.
             with suppress(Unavailable, ResourceExhausted, DeadlineExceeded):
                 self._measure(await self.lag())
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # The driver can swallow a cancellation; the service would wait for this task for ever.
+                raise asyncio.CancelledError
             await asyncio.sleep(_MEASURE_S)
