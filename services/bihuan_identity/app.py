@@ -15,7 +15,7 @@ from bihuan_identity.background import (
     keep_retiring,
 )
 from bihuan_identity.change_stream import NoChangeStream, RedisChangeStream
-from bihuan_identity.domain.graph import SECOND_US, Attachment, KeyedIdentifier
+from bihuan_identity.domain.graph import Attachment, KeyedIdentifier
 from bihuan_identity.domain.keys import KeyHasher
 from bihuan_identity.domain.linking import LinkCommand, RefusedLink
 from bihuan_identity.domain.namespaces import DECLARED, find_namespace
@@ -34,7 +34,7 @@ from bihuan_identity.use_cases.linking import write_links
 from bihuan_identity.use_cases.matching import MatchBounds, Matching
 from bihuan_identity.use_cases.pseudonyms import OwnPersonTokens, Pseudonyms
 from bihuan_identity.use_cases.resolving import look_up, write_items
-from bihuan_shared.clock import Clock, clock_from
+from bihuan_shared.clock import SECOND_US, Clock, clock_from
 from bihuan_shared.group_commit import GroupCommit
 from bihuan_shared.rpc.server import ServiceApp
 

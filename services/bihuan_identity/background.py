@@ -6,13 +6,13 @@ from typing import Protocol
 
 import structlog
 
-from bihuan_identity.domain.graph import SECOND_US
 from bihuan_identity.use_cases.committing import Graph, follow_changes
 from bihuan_identity.use_cases.ports import ChangeStream
 from bihuan_identity.use_cases.publishing import publish_changes
 from bihuan_identity.use_cases.sweeping import PAGE, lapse, retire
-from bihuan_shared.clock import Clock
+from bihuan_shared.clock import SECOND_US, Clock
 from bihuan_shared.errors import BihuanError
+from bihuan_shared.redis import is_cancelled
 
 _FOLLOW_PERIOD_S = 1.0
 _PUBLISH_PERIOD_S = 0.1
@@ -98,8 +98,6 @@ async def _repeat(failure: str, period_s: float, work: Callable[[], Awaitable[ob
         except BihuanError as error:
             # Readiness reports a lost store; what was missed is done once it is back.
             _log.warning(failure, detail=error.detail)
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # The driver of Redis can swallow a cancellation; without this the server would wait for ever.
+        if is_cancelled():
             raise asyncio.CancelledError
         await asyncio.sleep(period_s)

@@ -7,8 +7,8 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from bihuan.common.v1.common_pb2 import PersonPart, PersonsChanged
-from bihuan_identity.domain.graph import SECOND_US, PersonsChange
-from bihuan_shared.clock import to_timestamp
+from bihuan_identity.domain.graph import PersonsChange
+from bihuan_shared.clock import SECOND_US, to_timestamp
 from bihuan_shared.person_stream import SHARD, STREAM
 from bihuan_shared.redis import RedisClient, open_redis, store_errors
 from bihuan_shared.streams import FIELD, newest, shard_key

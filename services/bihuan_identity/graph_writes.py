@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bihuan_identity.domain.graph import GraphChange
 from bihuan_identity.graph_queries import pages
@@ -24,6 +23,7 @@ from bihuan_identity.schema import (
     REVOKED_NAMESPACES,
     TOMBSTONES,
 )
+from bihuan_shared.sql import insert_ignore, upsert
 
 
 def apply_change(connection: sa.Connection, change: GraphChange, names: Names) -> None:
@@ -99,9 +99,7 @@ def _put(connection: sa.Connection, table: sa.Table, rows: Iterable[tuple[object
 @cache
 def _upsert(dialect: str, table: sa.Table) -> sa.Insert:
     """Build the statement once a table: that takes longer than to carry it out for one row."""
-    keys = [column.name for column in table.primary_key]
-    insert: postgresql.Insert | sqlite.Insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
-    others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
+    others = [column.name for column in table.columns if not column.primary_key]
     if others:
-        return insert.on_conflict_do_update(index_elements=keys, set_=others)
-    return insert.on_conflict_do_nothing(index_elements=keys)
+        return upsert(dialect, table, key=[column.name for column in table.primary_key], update=others)
+    return insert_ignore(dialect, table)

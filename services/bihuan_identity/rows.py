@@ -1,6 +1,5 @@
 """How records of the graph are written into rows, and read back."""
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +15,7 @@ from bihuan_identity.domain.graph import (
     Piece,
 )
 from bihuan_identity.domain.keys import KEY_BYTES
+from bihuan_identity.domain.linking import pack_ids, unpack_ids
 from bihuan_identity.schema import NAMES
 
 MAX_NAMES: Final = 10_000
@@ -23,7 +23,6 @@ OTHER_SOURCE: Final = "other"
 
 _KINDS: Final = {EvidenceKind.DETERMINISTIC: "d", EvidenceKind.PROBABILISTIC: "p"}
 _KINDS_BY_LETTER: Final = {letter: kind for kind, letter in _KINDS.items()}
-_NUMBER_BYTES: Final = 8
 
 NodeRow = tuple[bytes, int, int, int, int, int, int | None, int | None, int, bytes | None]
 PieceRow = tuple[int, int, int, int, int, int, bytes]
@@ -148,20 +147,20 @@ def write_change(change: PersonsChange) -> ChangeRow:
     """Write a change of persons as a row of `changes`."""
     parts = [number for part in change.parts for number in (part.person_id, len(part.sightings), *part.sightings)]
     generations = [number for pair in change.generations for number in pair]
-    numbers = (pack(change.before), pack(parts), pack(generations))
+    numbers = (pack_ids(*change.before), pack_ids(*parts), pack_ids(*generations))
     return (change.change_id, change.time_s, change.evidence_id, *numbers)
 
 
 def read_change(row: sa.Row[*ChangeRow]) -> PersonsChange:
     """Read a row of `changes`."""
     change_id, time_s, evidence_id, before, parts, generations = row
-    pairs = iter(unpack(generations))
+    pairs = iter(unpack_ids(generations))
     return PersonsChange(
         change_id,
         time_s,
         evidence_id,
-        unpack(before),
-        tuple(_parts(unpack(parts))),
+        unpack_ids(before),
+        tuple(_parts(unpack_ids(parts))),
         tuple(zip(pairs, pairs, strict=True)),
     )
 
@@ -172,13 +171,3 @@ def _parts(numbers: Sequence[int]) -> Iterator[Part]:
         person_id, count = numbers[at : at + 2]
         yield Part(person_id, tuple(numbers[at + 2 : at + 2 + count]))
         at += 2 + count
-
-
-def pack(numbers: Sequence[int]) -> bytes:
-    """Write numbers of up to 64 bits, 8 bytes each, big-endian."""
-    return struct.pack(f">{len(numbers)}Q", *numbers)
-
-
-def unpack(packed: bytes) -> tuple[int, ...]:
-    """Read what `pack` wrote."""
-    return struct.unpack(f">{len(packed) // _NUMBER_BYTES}Q", packed)

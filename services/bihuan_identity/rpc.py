@@ -2,7 +2,6 @@
 
 from bihuan.common.v1.common_pb2 import PersonRef
 from bihuan.identity.v1 import identity_pb2 as pb
-from bihuan_identity.domain.graph import SECOND_US
 from bihuan_identity.domain.keys import KEY_BYTES
 from bihuan_identity.domain.linking import LinkCommand
 from bihuan_identity.domain.namespaces import kept_name
@@ -22,6 +21,7 @@ from bihuan_identity.wire import (
     write_resolution,
 )
 from bihuan_shared.callers import Role, current_caller
+from bihuan_shared.clock import SECOND_US
 from bihuan_shared.errors import InvalidArgument
 
 _DEFAULT_PAGE = 100

@@ -8,7 +8,6 @@ from bihuan.common.v1.common_pb2 import Identifier
 from bihuan.identity.v1 import identity_pb2 as pb
 from bihuan_identity.domain.graph import (
     CERTAIN_PPM,
-    SECOND_US,
     Claim,
     EvidenceKind,
     KeyedIdentifier,
@@ -21,7 +20,7 @@ from bihuan_identity.domain.keys import KeyHasher, UnknownNamespaceError
 from bihuan_identity.domain.namespaces import ValueRefusedError, find_namespace
 from bihuan_identity.domain.resolving import RESOLVE_SOURCE, Item, Resolution
 from bihuan_identity.use_cases.ports import QuarantinedNode
-from bihuan_shared.clock import MINUTE_US, to_timestamp, to_us
+from bihuan_shared.clock import MINUTE_US, SECOND_US, to_timestamp, to_us
 from bihuan_shared.errors import FieldViolation, InvalidArgument, NotFound
 
 MAX_VIOLATIONS: Final = 32

@@ -14,7 +14,7 @@ from bihuan.common.v1.common_pb2 import PersonsChanged
 from bihuan_shared.clock import to_us
 from bihuan_shared.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 from bihuan_shared.person_change import PersonPart, PersonsChange
-from bihuan_shared.redis import RedisClient
+from bihuan_shared.redis import RedisClient, is_cancelled
 from bihuan_shared.streams import StreamReader, history, newest
 
 STREAM: Final = "persons"
@@ -107,8 +107,6 @@ class PersonFollower:
             # Readiness tells of a store that is lost; the figure stays as it was.
             with suppress(Unavailable, ResourceExhausted, DeadlineExceeded):
                 self._measure(await self.lag())
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                # The driver can swallow a cancellation; the service would wait for this task for ever.
+            if is_cancelled():
                 raise asyncio.CancelledError
             await asyncio.sleep(_MEASURE_S)

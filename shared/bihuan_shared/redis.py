@@ -35,6 +35,12 @@ _LOST: Final = (
 _LOST_PREFIXES: Final = ("MISCONF", "OOM", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "NOREPLICAS", "LOADING", "READONLY")
 
 
+def is_cancelled() -> bool:
+    """Whether this task was told to end: the driver can swallow a cancellation, so loops over it have to ask."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def open_redis(url: str) -> RedisClient:
     """
     A client of the store at `url`, connected.

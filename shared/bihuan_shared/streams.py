@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from redis.exceptions import ResponseError
 
 from bihuan_shared.errors import DeadlineExceeded, ResourceExhausted, Unavailable
-from bihuan_shared.redis import SOCKET_TIMEOUT_S, RedisClient, store_errors
+from bihuan_shared.redis import SOCKET_TIMEOUT_S, RedisClient, is_cancelled, store_errors
 
 M = TypeVar("M", bound=Message)
 
@@ -133,7 +133,7 @@ class StreamReader(Generic[M]):
 
     async def _run_shard(self, state: _ShardState, handle: Callable[[Sequence[M]], Awaitable[None]]) -> None:
         pause_s = _FIRST_PAUSE_S
-        while not _is_cancelled():
+        while not is_cancelled():
             try:
                 await self._round(state, handle, block_ms=_BLOCK_MS)
             except _PASSING as error:
@@ -252,9 +252,3 @@ def _messages(entries: Iterable[_Entry], message_type: type[M]) -> list[M]:
             continue
         messages.append(message)
     return messages
-
-
-def _is_cancelled() -> bool:
-    """Whether this task was told to end; the driver swallows a cancellation that meets it while it connects."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

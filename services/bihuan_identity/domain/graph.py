@@ -18,8 +18,6 @@ MAX_GENERATION: Final = 255
 MAX_PERSON_ID: Final = 2**36 - 1
 """Ids above it are never handed out (the index keeps ids in 36 bits)."""
 
-SECOND_US: Final = 1_000_000
-
 LONGEST_TTL_US: Final = 730 * 86_400 * 1_000_000
 """The longest that a tie holds without being seen again: two years, in microseconds."""
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from bihuan_identity.domain.barring import barred_keys
 from bihuan_identity.domain.graph import (
-    SECOND_US,
     Claim,
     GraphChange,
     GraphView,
@@ -19,6 +18,7 @@ from bihuan_identity.domain.graph import (
 from bihuan_identity.domain.loaded import LoadedGraph
 from bihuan_identity.domain.regrouping import GuardRefusedError
 from bihuan_identity.domain.working import Linked, Rules, tie_together
+from bihuan_shared.clock import SECOND_US
 
 
 class ContentConflictError(Exception):

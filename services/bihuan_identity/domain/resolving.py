@@ -9,7 +9,6 @@ from typing import Final
 from bihuan_identity.domain.barring import barred_keys
 from bihuan_identity.domain.graph import (
     CERTAIN_PPM,
-    SECOND_US,
     SIGHTING_BYTES,
     Attachment,
     Claim,
@@ -21,6 +20,7 @@ from bihuan_identity.domain.graph import (
 from bihuan_identity.domain.loaded import LoadedGraph
 from bihuan_identity.domain.regrouping import GuardRefusedError
 from bihuan_identity.domain.working import Rules, create, tie_together
+from bihuan_shared.clock import SECOND_US
 
 RESOLVE_SOURCE: Final = "resolve"
 """The source of evidence that comes from seeing identifiers together in one request."""

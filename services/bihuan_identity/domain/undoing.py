@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from bihuan_identity.domain.graph import (
-    SECOND_US,
     Erasure,
     GraphChange,
     GraphView,
@@ -17,6 +16,7 @@ from bihuan_identity.domain.graph import (
 from bihuan_identity.domain.linking import pack_ids, recorded, unpack_ids
 from bihuan_identity.domain.loaded import LoadedGraph
 from bihuan_identity.domain.working import Rules, revise
+from bihuan_shared.clock import SECOND_US
 
 
 class UnknownEvidenceError(Exception):

@@ -5,10 +5,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from bihuan_identity.domain.applying import apply
-from bihuan_identity.domain.graph import CERTAIN_PPM, SECOND_US, Claim, KeyedIdentifier, Node, PersonRow, Piece
+from bihuan_identity.domain.graph import CERTAIN_PPM, Claim, KeyedIdentifier, Node, PersonRow, Piece
 from bihuan_identity.domain.loaded import LoadedGraph
 from bihuan_identity.domain.partition import neighbours
 from bihuan_identity.domain.regrouping import GuardRefusedError, Region, regroup
+from bihuan_shared.clock import SECOND_US
 
 _TIES_A_DEGREE = 64
 _PIECES_A_NODE = 8

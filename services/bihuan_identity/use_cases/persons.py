@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bihuan_identity.domain.graph import MAX_PERSON_ID, SECOND_US, Erasure, PersonView
+from bihuan_identity.domain.graph import MAX_PERSON_ID, Erasure, PersonView
 from bihuan_identity.domain.linking import ContentConflictError
 from bihuan_identity.domain.receipts import ErasureStatement, ReceiptKeys, digest_keys, digest_request
 from bihuan_identity.domain.undoing import EraseCommand, UnknownPersonError, plan_erase
 from bihuan_identity.use_cases.committing import Graph, Identity, commit
 from bihuan_identity.use_cases.linking import conflict
 from bihuan_identity.use_cases.ports import QuarantinedNode
+from bihuan_shared.clock import SECOND_US
 from bihuan_shared.errors import FieldViolation, NotFound
 
 _UNKNOWN = "there is no such person"

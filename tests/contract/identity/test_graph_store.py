@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from bihuan_identity.domain.graph import CERTAIN_PPM, SECOND_US, Attachment, Counters, GraphChange, GraphView
+from bihuan_identity.domain.graph import CERTAIN_PPM, Attachment, Counters, GraphChange, GraphView
 from bihuan_identity.domain.resolving import plan_resolve
 from bihuan_identity.domain.undoing import EraseCommand, UnlinkCommand, plan_erase
 from bihuan_identity.graph_store import SqlGraphStore
@@ -14,6 +14,7 @@ from bihuan_identity.use_cases.linking import link, unlink
 from bihuan_identity.use_cases.persons import get_person
 from bihuan_identity.use_cases.ports import GraphStore
 from bihuan_identity.use_cases.resolving import batch_resolve
+from bihuan_shared.clock import SECOND_US
 from bihuan_shared.errors import FailedPrecondition
 from tests.unit.identity.builders import NOW_US, identity_of, item, key, link_of, rules
 from tests.unit.identity.memory_identity import MemoryIdentifierIndex

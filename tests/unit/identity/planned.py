@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bihuan_identity.domain.graph import CERTAIN_PPM, SECOND_US, Claim, Erasure, KeyedIdentifier, Node, PersonsChange
+from bihuan_identity.domain.graph import CERTAIN_PPM, Claim, Erasure, KeyedIdentifier, Node, PersonsChange
 from bihuan_identity.domain.linking import LinkCommand, plan_links
 from bihuan_identity.domain.resolving import Item, Resolution, plan_resolve
 from bihuan_identity.domain.undoing import (
@@ -15,6 +15,7 @@ from bihuan_identity.domain.undoing import (
     plan_unlink,
 )
 from bihuan_identity.domain.working import Linked, Rules
+from bihuan_shared.clock import SECOND_US
 from tests.unit.identity.builders import DAY_S, MAX_CLUSTER_SIZE, NOW_US, claim, key, rules
 from tests.unit.identity.memory_identity import MemoryGraphView
 
