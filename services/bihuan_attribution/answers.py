@@ -1,7 +1,7 @@
 """Records of the domain as messages of the contract."""
 
 from bihuan.attribution.v1 import attribution_pb2 as pb
-from bihuan.attribution.v1 import event_pb2
+from bihuan.attribution.v1 import event_pb2, ledger_pb2
 from bihuan_attribution.domain.event import Result
 from bihuan_attribution.domain.order import OrderState
 from bihuan_attribution.domain.report import ReportLine
@@ -30,10 +30,10 @@ def reserve_result(answer: Answer) -> pb.ReserveResult:
     )
 
 
-def ledger_entry(booked: BookedEntry) -> pb.LedgerEntry:
+def ledger_entry(booked: BookedEntry) -> ledger_pb2.LedgerEntry:
     """An entry of the ledger."""
     entry = booked.entry
-    return pb.LedgerEntry(
+    return ledger_pb2.LedgerEntry(
         entry_id=booked.entry_id,
         kind=entry.kind,
         cause_type=entry.cause_type,
@@ -42,7 +42,7 @@ def ledger_entry(booked: BookedEntry) -> pb.LedgerEntry:
         advertiser_id=entry.advertiser_id,
         currency=entry.currency,
         entry_time=to_timestamp(entry.entry_time_us),
-        postings=[pb.Posting(account=one.account, amount_nanos=one.amount_nanos) for one in entry.postings],
+        postings=[ledger_pb2.Posting(account=one.account, amount_nanos=one.amount_nanos) for one in entry.postings],
         decision_id=entry.decision_id,
         corrects_entry_id=booked.corrects_entry_id,
     )

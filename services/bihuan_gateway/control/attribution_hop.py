@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.duration_pb2 import Duration
 
-from bihuan.attribution.v1 import attribution_pb2, event_pb2, terms_pb2
+from bihuan.attribution.v1 import attribution_pb2, event_pb2, ledger_pb2, terms_pb2
 from bihuan.common.v1 import common_pb2
 from bihuan_gateway.control.insight import (
     Balance,
@@ -162,7 +162,7 @@ class AttributionHop:
         )
 
 
-def _entry(entry: attribution_pb2.LedgerEntry) -> LedgerEntry:
+def _entry(entry: ledger_pb2.LedgerEntry) -> LedgerEntry:
     return LedgerEntry(
         entry_id=entry.entry_id,
         kind=entry.kind,

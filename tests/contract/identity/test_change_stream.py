@@ -94,7 +94,8 @@ async def test_log_is_published_to_its_end_and_again_after_a_flush(
         await link(identity, link_of(f"n{at} n{at + 1}"))
     other = RedisChangeStream(any_redis_url)
     counts = await asyncio.gather(*(publish_changes(store, one) for one in (stream, other)))
-    assert max(counts) >= 600
+    # Which of the two published how much is up to them.
+    assert sum(counts) >= 600
     assert await ids(redis) == list(range(1, 601))
     assert await publish_changes(store, stream) == 0
     await redis.flushall()

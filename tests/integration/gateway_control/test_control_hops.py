@@ -8,7 +8,7 @@ import grpc
 import pytest
 from pydantic import SecretStr
 
-from bihuan.attribution.v1 import attribution_pb2, event_pb2, terms_pb2
+from bihuan.attribution.v1 import attribution_pb2, event_pb2, ledger_pb2, terms_pb2
 from bihuan.attribution.v1.attribution_pb2_grpc import (
     AttributionServiceServicer,
     add_AttributionServiceServicer_to_server,
@@ -54,14 +54,14 @@ class Attribution(AttributionServiceServicer):
         self, request: attribution_pb2.DepositRequest, context: Context
     ) -> attribution_pb2.DepositResponse:
         nanos = request.amount.micros * 1000
-        entry = attribution_pb2.LedgerEntry(
+        entry = ledger_pb2.LedgerEntry(
             entry_id=7,
             kind="deposit",
             cause_id=request.deposit_id,
             advertiser_id=request.advertiser_id,
             currency=request.amount.currency,
             entry_time=to_timestamp(5),
-            postings=[attribution_pb2.Posting(account="bank", amount_nanos=nanos)],
+            postings=[ledger_pb2.Posting(account="bank", amount_nanos=nanos)],
         )
         return attribution_pb2.DepositResponse(entry=entry)
 

@@ -4,6 +4,7 @@ isort:skip_file
 Attribution: what happened, what led to it, and who owes whom for it."""
 
 from bihuan.attribution.v1 import event_pb2 as _event_pb2
+from bihuan.attribution.v1 import ledger_pb2 as _ledger_pb2
 from bihuan.attribution.v1 import terms_pb2 as _terms_pb2
 from bihuan.common.v1 import common_pb2 as _common_pb2
 from collections import abc as _abc
@@ -59,6 +60,54 @@ RESERVE_OUTCOME_NO_TERMS: ReserveOutcome.ValueType  # 5
 """Attribution holds no terms of the campaign, or it is stopped."""
 Global___ReserveOutcome: _TypeAlias = ReserveOutcome  # noqa: Y015
 
+class _AttributionModel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AttributionModelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttributionModel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ATTRIBUTION_MODEL_UNSPECIFIED: _AttributionModel.ValueType  # 0
+    """Never valid in a request."""
+    ATTRIBUTION_MODEL_LAST_CLICK: _AttributionModel.ValueType  # 1
+    """All to the last click, the default."""
+    ATTRIBUTION_MODEL_LAST_TOUCH: _AttributionModel.ValueType  # 2
+    """All to the last touch."""
+    ATTRIBUTION_MODEL_FIRST_TOUCH: _AttributionModel.ValueType  # 3
+    """All to the first touch."""
+    ATTRIBUTION_MODEL_LINEAR: _AttributionModel.ValueType  # 4
+    """To all touches alike."""
+    ATTRIBUTION_MODEL_TIME_DECAY: _AttributionModel.ValueType  # 5
+    """By age, with a half-life of 7 days."""
+    ATTRIBUTION_MODEL_POSITION_BASED: _AttributionModel.ValueType  # 6
+    """40 % to the first, 40 % to the last, 20 % to those between."""
+    ATTRIBUTION_MODEL_MARKOV: _AttributionModel.ValueType  # 7
+    """By the removal effect of a campaign in a Markov chain over all paths."""
+    ATTRIBUTION_MODEL_SHAPLEY: _AttributionModel.ValueType  # 8
+    """By the Shapley value of a campaign over all paths."""
+
+class AttributionModel(_AttributionModel, metaclass=_AttributionModelEnumTypeWrapper):
+    """A rule that divides an order among its touches. Models inform reports; none of them bills."""
+
+ATTRIBUTION_MODEL_UNSPECIFIED: AttributionModel.ValueType  # 0
+"""Never valid in a request."""
+ATTRIBUTION_MODEL_LAST_CLICK: AttributionModel.ValueType  # 1
+"""All to the last click, the default."""
+ATTRIBUTION_MODEL_LAST_TOUCH: AttributionModel.ValueType  # 2
+"""All to the last touch."""
+ATTRIBUTION_MODEL_FIRST_TOUCH: AttributionModel.ValueType  # 3
+"""All to the first touch."""
+ATTRIBUTION_MODEL_LINEAR: AttributionModel.ValueType  # 4
+"""To all touches alike."""
+ATTRIBUTION_MODEL_TIME_DECAY: AttributionModel.ValueType  # 5
+"""By age, with a half-life of 7 days."""
+ATTRIBUTION_MODEL_POSITION_BASED: AttributionModel.ValueType  # 6
+"""40 % to the first, 40 % to the last, 20 % to those between."""
+ATTRIBUTION_MODEL_MARKOV: AttributionModel.ValueType  # 7
+"""By the removal effect of a campaign in a Markov chain over all paths."""
+ATTRIBUTION_MODEL_SHAPLEY: AttributionModel.ValueType  # 8
+"""By the Shapley value of a campaign over all paths."""
+Global___AttributionModel: _TypeAlias = AttributionModel  # noqa: Y015
+
 class _ReportDimension:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -81,6 +130,14 @@ class _ReportDimensionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Repor
     """By UTC day."""
     REPORT_DIMENSION_HOUR: _ReportDimension.ValueType  # 7
     """By UTC hour."""
+    REPORT_DIMENSION_AD_GROUP: _ReportDimension.ValueType  # 8
+    """By ad group."""
+    REPORT_DIMENSION_AUDIENCE: _ReportDimension.ValueType  # 9
+    """By the audience that put the person into the ad group; empty for none."""
+    REPORT_DIMENSION_TRAFFIC_SOURCE: _ReportDimension.ValueType  # 10
+    """By traffic source of the placement."""
+    REPORT_DIMENSION_PROMOTER: _ReportDimension.ValueType  # 11
+    """By promoter."""
 
 class ReportDimension(_ReportDimension, metaclass=_ReportDimensionEnumTypeWrapper):
     """What a report may be split by."""
@@ -101,6 +158,14 @@ REPORT_DIMENSION_DAY: ReportDimension.ValueType  # 6
 """By UTC day."""
 REPORT_DIMENSION_HOUR: ReportDimension.ValueType  # 7
 """By UTC hour."""
+REPORT_DIMENSION_AD_GROUP: ReportDimension.ValueType  # 8
+"""By ad group."""
+REPORT_DIMENSION_AUDIENCE: ReportDimension.ValueType  # 9
+"""By the audience that put the person into the ad group; empty for none."""
+REPORT_DIMENSION_TRAFFIC_SOURCE: ReportDimension.ValueType  # 10
+"""By traffic source of the placement."""
+REPORT_DIMENSION_PROMOTER: ReportDimension.ValueType  # 11
+"""By promoter."""
 Global___ReportDimension: _TypeAlias = ReportDimension  # noqa: Y015
 
 @_typing.final
@@ -110,18 +175,36 @@ class PutTermsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TERMS_FIELD_NUMBER: _builtins.int
+    ADVERTISERS_FIELD_NUMBER: _builtins.int
+    PLACEMENTS_FIELD_NUMBER: _builtins.int
+    BOOKINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def terms(self) -> _containers.RepeatedCompositeFieldContainer[_terms_pb2.CampaignTerms]:
-        """The terms."""
+        """Terms of campaigns."""
+
+    @_builtins.property
+    def advertisers(self) -> _containers.RepeatedCompositeFieldContainer[_terms_pb2.AdvertiserTerms]:
+        """Terms of advertisers' accounts."""
+
+    @_builtins.property
+    def placements(self) -> _containers.RepeatedCompositeFieldContainer[_terms_pb2.PlacementTerms]:
+        """Terms of placements."""
+
+    @_builtins.property
+    def bookings(self) -> _containers.RepeatedCompositeFieldContainer[_terms_pb2.Booking]:
+        """Sealed bids for days; at least one of the lists holds something."""
 
     def __init__(
         self,
         *,
         terms: _abc.Iterable[_terms_pb2.CampaignTerms] | None = ...,
+        advertisers: _abc.Iterable[_terms_pb2.AdvertiserTerms] | None = ...,
+        placements: _abc.Iterable[_terms_pb2.PlacementTerms] | None = ...,
+        bookings: _abc.Iterable[_terms_pb2.Booking] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertisers", b"advertisers", "bookings", b"bookings", "placements", b"placements", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -363,6 +446,146 @@ class ReserveBudgetResponse(_message.Message):
 Global___ReserveBudgetResponse: _TypeAlias = ReserveBudgetResponse  # noqa: Y015
 
 @_typing.final
+class LeaseItem(_message.Message):
+    """What a lease is to set aside of one campaign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_NANOS_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    """The campaign; it has no frequency caps, and its advertiser none at its own level (FAILED_PRECONDITION)."""
+    advertiser_id: _builtins.str
+    """Who pays."""
+    amount_nanos: _builtins.int
+    """How much is wanted, in nanos."""
+    def __init__(
+        self,
+        *,
+        campaign_id: _builtins.str = ...,
+        advertiser_id: _builtins.str = ...,
+        amount_nanos: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "amount_nanos", b"amount_nanos", "campaign_id", b"campaign_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseItem: _TypeAlias = LeaseItem  # noqa: Y015
+
+@_typing.final
+class LeaseBudgetsRequest(_message.Message):
+    """Request of LeaseBudgets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    lease_id: _builtins.str
+    """Names the lease; one a decider and time."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseItem]:
+        """What to set aside; what a repeated lease does not list any more is given back."""
+
+    def __init__(
+        self,
+        *,
+        lease_id: _builtins.str = ...,
+        items: _abc.Iterable[Global___LeaseItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "lease_id", b"lease_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseBudgetsRequest: _TypeAlias = LeaseBudgetsRequest  # noqa: Y015
+
+@_typing.final
+class LeaseGrant(_message.Message):
+    """What a lease holds of one campaign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    GRANTED_NANOS_FIELD_NUMBER: _builtins.int
+    outcome: Global___ReserveOutcome.ValueType
+    """Whether anything could be had."""
+    granted_nanos: _builtins.int
+    """How much was set aside: what was asked for, or what is left of the budgets and the balance, or 0."""
+    def __init__(
+        self,
+        *,
+        outcome: Global___ReserveOutcome.ValueType = ...,
+        granted_nanos: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["granted_nanos", b"granted_nanos", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseGrant: _TypeAlias = LeaseGrant  # noqa: Y015
+
+@_typing.final
+class LeaseBudgetsResponse(_message.Message):
+    """Response of LeaseBudgets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANTS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseGrant]:
+        """One an item, in the same order."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When what was not used goes back by itself; nothing may be decided on the lease from then on."""
+
+    def __init__(
+        self,
+        *,
+        grants: _abc.Iterable[Global___LeaseGrant] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "grants", b"grants"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseBudgetsResponse: _TypeAlias = LeaseBudgetsResponse  # noqa: Y015
+
+@_typing.final
+class ModelCredit(_message.Message):
+    """Share of an order that a model gives to a touch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    CREDIT_PPM_FIELD_NUMBER: _builtins.int
+    model: Global___AttributionModel.ValueType
+    """The model."""
+    credit_ppm: _builtins.int
+    """Millionths of the order; those of one model sum to 1,000,000 or, where nothing qualifies, to 0."""
+    def __init__(
+        self,
+        *,
+        model: Global___AttributionModel.ValueType = ...,
+        credit_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_ppm", b"credit_ppm", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelCredit: _TypeAlias = ModelCredit  # noqa: Y015
+
+@_typing.final
 class GetAttributionRequest(_message.Message):
     """Request of GetAttribution."""
 
@@ -401,6 +624,10 @@ class Touch(_message.Message):
     CREATIVE_ID_FIELD_NUMBER: _builtins.int
     JOIN_FIELD_NUMBER: _builtins.int
     CREDIT_PPM_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    RELATION_FIELD_NUMBER: _builtins.int
+    PROMOTER_ID_FIELD_NUMBER: _builtins.int
+    SUB_ID_FIELD_NUMBER: _builtins.int
     event_type: _common_pb2.EventType.ValueType
     """The event that it was."""
     event_id: _builtins.str
@@ -415,9 +642,19 @@ class Touch(_message.Message):
     """Share of the order that the last-click model gives it, in millionths; the credits of an order sum to 1,000,000 or, where
     nothing qualified, to 0.
     """
+    relation: _builtins.str
+    """How far the order is from what the campaign advertises: `direct`, `same_shop`, `cross_shop`."""
+    promoter_id: _builtins.str
+    """The promoter whose link it was; empty for none."""
+    sub_id: _builtins.str
+    """The promoter's own sub-id."""
     @_builtins.property
     def touch_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
+
+    @_builtins.property
+    def credits(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelCredit]:
+        """What every model gives it."""
 
     def __init__(
         self,
@@ -429,14 +666,58 @@ class Touch(_message.Message):
         creative_id: _builtins.str = ...,
         join: _builtins.str = ...,
         credit_ppm: _builtins.int = ...,
+        credits: _abc.Iterable[Global___ModelCredit] | None = ...,
+        relation: _builtins.str = ...,
+        promoter_id: _builtins.str = ...,
+        sub_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["touch_time", b"touch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "creative_id", b"creative_id", "credit_ppm", b"credit_ppm", "event_id", b"event_id", "event_type", b"event_type", "join", b"join", "touch_time", b"touch_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "creative_id", b"creative_id", "credit_ppm", b"credit_ppm", "credits", b"credits", "event_id", b"event_id", "event_type", b"event_type", "join", b"join", "promoter_id", b"promoter_id", "relation", b"relation", "sub_id", b"sub_id", "touch_time", b"touch_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Touch: _TypeAlias = Touch  # noqa: Y015
+
+@_typing.final
+class OrderRestatement(_message.Message):
+    """What was believed of an order from a time on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_TIME_FIELD_NUMBER: _builtins.int
+    CREDITED_CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    ORDER_VALUE_MICROS_FIELD_NUMBER: _builtins.int
+    BILLED_CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    COMMISSION_NANOS_FIELD_NUMBER: _builtins.int
+    credited_campaign_id: _builtins.str
+    """The campaign that the order was credited to by last click; empty for none."""
+    order_value_micros: _builtins.int
+    """What the order was worth then, in micros."""
+    billed_campaign_id: _builtins.str
+    """The campaign that bore its commission; empty for none."""
+    commission_nanos: _builtins.int
+    """What that commission was, less reversals, in nanos."""
+    @_builtins.property
+    def book_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on."""
+
+    def __init__(
+        self,
+        *,
+        book_time: _timestamp_pb2.Timestamp | None = ...,
+        credited_campaign_id: _builtins.str = ...,
+        order_value_micros: _builtins.int = ...,
+        billed_campaign_id: _builtins.str = ...,
+        commission_nanos: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["book_time", b"book_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billed_campaign_id", b"billed_campaign_id", "book_time", b"book_time", "commission_nanos", b"commission_nanos", "credited_campaign_id", b"credited_campaign_id", "order_value_micros", b"order_value_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderRestatement: _TypeAlias = OrderRestatement  # noqa: Y015
 
 @_typing.final
 class GetAttributionResponse(_message.Message):
@@ -448,10 +729,14 @@ class GetAttributionResponse(_message.Message):
     TOUCHES_FIELD_NUMBER: _builtins.int
     BILLED_CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
     COMMISSION_NANOS_FIELD_NUMBER: _builtins.int
+    COMMISSION_STATE_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     billed_campaign_id: _builtins.str
     """The campaign that was billed for it; empty where none was."""
     commission_nanos: _builtins.int
     """What it was billed, less reversals, in nanos."""
+    commission_state: _builtins.str
+    """How the commission stands: `none`, `estimated`, `payable`, `paid`."""
     @_builtins.property
     def order(self) -> _event_pb2.Order:
         """The order as it stands."""
@@ -460,6 +745,10 @@ class GetAttributionResponse(_message.Message):
     def touches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Touch]:
         """Touches inside a window, oldest first."""
 
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderRestatement]:
+        """Everything that was believed of it, oldest first."""
+
     def __init__(
         self,
         *,
@@ -467,14 +756,120 @@ class GetAttributionResponse(_message.Message):
         touches: _abc.Iterable[Global___Touch] | None = ...,
         billed_campaign_id: _builtins.str = ...,
         commission_nanos: _builtins.int = ...,
+        commission_state: _builtins.str = ...,
+        history: _abc.Iterable[Global___OrderRestatement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["billed_campaign_id", b"billed_campaign_id", "commission_nanos", b"commission_nanos", "order", b"order", "touches", b"touches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billed_campaign_id", b"billed_campaign_id", "commission_nanos", b"commission_nanos", "commission_state", b"commission_state", "history", b"history", "order", b"order", "touches", b"touches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetAttributionResponse: _TypeAlias = GetAttributionResponse  # noqa: Y015
+
+@_typing.final
+class CompareModelsRequest(_message.Message):
+    """Request of CompareModels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    advertiser_id: _builtins.str
+    """Whose."""
+    @_builtins.property
+    def interval(self) -> _common_pb2.Interval:
+        """Orders placed in this span; at most 92 days."""
+
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[Global___AttributionModel.ValueType]:
+        """Which models; none means all."""
+
+    def __init__(
+        self,
+        *,
+        interval: _common_pb2.Interval | None = ...,
+        advertiser_id: _builtins.str = ...,
+        models: _abc.Iterable[Global___AttributionModel.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "interval", b"interval", "models", b"models"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareModelsRequest: _TypeAlias = CompareModelsRequest  # noqa: Y015
+
+@_typing.final
+class ModelRow(_message.Message):
+    """What one model gives one campaign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    CREDITED_ORDERS_PPM_FIELD_NUMBER: _builtins.int
+    CREDITED_VALUE_MICROS_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    """The campaign."""
+    model: Global___AttributionModel.ValueType
+    """The model."""
+    currency: _builtins.str
+    """ISO 4217 code of the value."""
+    credited_orders_ppm: _builtins.int
+    """Millionths of orders."""
+    credited_value_micros: _builtins.int
+    """Value of the orders by the same shares, in micros; rounded so that all campaigns sum to the orders' value."""
+    def __init__(
+        self,
+        *,
+        campaign_id: _builtins.str = ...,
+        model: Global___AttributionModel.ValueType = ...,
+        currency: _builtins.str = ...,
+        credited_orders_ppm: _builtins.int = ...,
+        credited_value_micros: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "credited_orders_ppm", b"credited_orders_ppm", "credited_value_micros", b"credited_value_micros", "currency", b"currency", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelRow: _TypeAlias = ModelRow  # noqa: Y015
+
+@_typing.final
+class CompareModelsResponse(_message.Message):
+    """Response of CompareModels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    UNATTRIBUTED_COUNT_FIELD_NUMBER: _builtins.int
+    order_count: _builtins.int
+    """Paid orders that had a touch."""
+    unattributed_count: _builtins.int
+    """Paid orders without one."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelRow]:
+        """By campaign and model."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___ModelRow] | None = ...,
+        order_count: _builtins.int = ...,
+        unattributed_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_count", b"order_count", "rows", b"rows", "unattributed_count", b"unattributed_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareModelsResponse: _TypeAlias = CompareModelsResponse  # noqa: Y015
 
 @_typing.final
 class QueryReportRequest(_message.Message):
@@ -488,10 +883,14 @@ class QueryReportRequest(_message.Message):
     CAMPAIGN_IDS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    WITH_REACH_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many rows at most; 0 means 1,000."""
     page_token: _builtins.str
     """Where to go on."""
+    with_reach: _builtins.bool
+    """Whether reach and frequency are wanted, which cost more."""
     @_builtins.property
     def interval(self) -> _common_pb2.Interval:
         """Over which span of time, on full hours (UTC); absent means all. Beacons count at their receive time, everything of an
@@ -510,6 +909,10 @@ class QueryReportRequest(_message.Message):
     def campaign_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these; empty means all."""
 
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """What was believed then: only what was booked by this time; absent means all. Reach is of now."""
+
     def __init__(
         self,
         *,
@@ -519,10 +922,12 @@ class QueryReportRequest(_message.Message):
         campaign_ids: _abc.Iterable[_builtins.str] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        with_reach: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_ids", b"advertiser_ids", "campaign_ids", b"campaign_ids", "dimensions", b"dimensions", "interval", b"interval", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_ids", b"advertiser_ids", "as_of_time", b"as_of_time", "campaign_ids", b"campaign_ids", "dimensions", b"dimensions", "interval", b"interval", "page_size", b"page_size", "page_token", b"page_token", "with_reach", b"with_reach"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -544,6 +949,12 @@ class ReportRow(_message.Message):
     ORDER_VALUE_MICROS_FIELD_NUMBER: _builtins.int
     SPEND_NANOS_FIELD_NUMBER: _builtins.int
     OVERRUN_NANOS_FIELD_NUMBER: _builtins.int
+    ENGAGEMENTS_FIELD_NUMBER: _builtins.int
+    LEADS_FIELD_NUMBER: _builtins.int
+    INVALID_EVENTS_FIELD_NUMBER: _builtins.int
+    DIRECT_ORDERS_FIELD_NUMBER: _builtins.int
+    REACH_FIELD_NUMBER: _builtins.int
+    PERSON_IMPRESSIONS_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """ISO 4217 code of the money columns."""
     impressions: _builtins.int
@@ -562,6 +973,18 @@ class ReportRow(_message.Message):
     """What was charged, less reversals, in nanos."""
     overrun_nanos: _builtins.int
     """What ran over a budget and is free for the advertiser, in nanos."""
+    engagements: _builtins.int
+    """Counted engagements."""
+    leads: _builtins.int
+    """Counted leads."""
+    invalid_events: _builtins.int
+    """Events that were kept out as invalid traffic."""
+    direct_orders: _builtins.int
+    """Orders of what the campaign itself advertises."""
+    reach: _builtins.int
+    """Estimate of how many different persons were shown it; absent where it was not asked for."""
+    person_impressions: _builtins.int
+    """Impressions with a known person, which reach is an estimate over."""
     @_builtins.property
     def dimension_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One a dimension asked for, in the same order."""
@@ -579,12 +1002,20 @@ class ReportRow(_message.Message):
         order_value_micros: _builtins.int = ...,
         spend_nanos: _builtins.int = ...,
         overrun_nanos: _builtins.int = ...,
+        engagements: _builtins.int = ...,
+        leads: _builtins.int = ...,
+        invalid_events: _builtins.int = ...,
+        direct_orders: _builtins.int = ...,
+        reach: _builtins.int | None = ...,
+        person_impressions: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reach", b"_reach", "reach", b"reach"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clicks", b"clicks", "currency", b"currency", "dimension_values", b"dimension_values", "impressions", b"impressions", "landings", b"landings", "order_value_micros", b"order_value_micros", "orders", b"orders", "overrun_nanos", b"overrun_nanos", "spend_nanos", b"spend_nanos", "viewables", b"viewables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reach", b"_reach", "clicks", b"clicks", "currency", b"currency", "dimension_values", b"dimension_values", "direct_orders", b"direct_orders", "engagements", b"engagements", "impressions", b"impressions", "invalid_events", b"invalid_events", "landings", b"landings", "leads", b"leads", "order_value_micros", b"order_value_micros", "orders", b"orders", "overrun_nanos", b"overrun_nanos", "person_impressions", b"person_impressions", "reach", b"reach", "spend_nanos", b"spend_nanos", "viewables", b"viewables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reach: _TypeAlias = _typing.Literal["reach"]  # noqa: Y015
+    _WhichOneofArgType__reach: _TypeAlias = _typing.Literal["_reach", b"_reach"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reach) -> _WhichOneofReturnType__reach | None: ...
 
 Global___ReportRow: _TypeAlias = ReportRow  # noqa: Y015
 
@@ -626,6 +1057,8 @@ class ListLedgerEntriesRequest(_message.Message):
     CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
     advertiser_id: _builtins.str
     """Only entries that touch this advertiser; empty means all."""
     campaign_id: _builtins.str
@@ -634,6 +1067,12 @@ class ListLedgerEntriesRequest(_message.Message):
     """How many at most; 0 means 100."""
     page_token: _builtins.str
     """Where to go on."""
+    order_id: _builtins.str
+    """Only of this order; empty means all."""
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """Only what was booked by this time; absent means all."""
+
     def __init__(
         self,
         *,
@@ -641,106 +1080,16 @@ class ListLedgerEntriesRequest(_message.Message):
         campaign_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        order_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "campaign_id", b"campaign_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "as_of_time", b"as_of_time", "campaign_id", b"campaign_id", "order_id", b"order_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListLedgerEntriesRequest: _TypeAlias = ListLedgerEntriesRequest  # noqa: Y015
-
-@_typing.final
-class Posting(_message.Message):
-    """One side of an entry."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ACCOUNT_FIELD_NUMBER: _builtins.int
-    AMOUNT_NANOS_FIELD_NUMBER: _builtins.int
-    account: _builtins.str
-    """The account, for example `advertiser:prepaid:acme`."""
-    amount_nanos: _builtins.int
-    """Nanos of the entry's currency; a debit is positive, a credit negative."""
-    def __init__(
-        self,
-        *,
-        account: _builtins.str = ...,
-        amount_nanos: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_nanos", b"amount_nanos"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Posting: _TypeAlias = Posting  # noqa: Y015
-
-@_typing.final
-class LedgerEntry(_message.Message):
-    """A balanced set of postings with one cause."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ENTRY_ID_FIELD_NUMBER: _builtins.int
-    KIND_FIELD_NUMBER: _builtins.int
-    CAUSE_TYPE_FIELD_NUMBER: _builtins.int
-    CAUSE_ID_FIELD_NUMBER: _builtins.int
-    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
-    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
-    CURRENCY_FIELD_NUMBER: _builtins.int
-    ENTRY_TIME_FIELD_NUMBER: _builtins.int
-    POSTINGS_FIELD_NUMBER: _builtins.int
-    DECISION_ID_FIELD_NUMBER: _builtins.int
-    CORRECTS_ENTRY_ID_FIELD_NUMBER: _builtins.int
-    entry_id: _builtins.int
-    """Grows without gaps."""
-    kind: _builtins.str
-    """What it is: `deposit`, `charge`, `reversal`, `commission_estimated`, `commission_payable`."""
-    cause_type: _builtins.str
-    """What kind of thing caused it: `event`, `deposit`."""
-    cause_id: _builtins.str
-    """The cause: `impression/<event id>`, or the deposit's id."""
-    campaign_id: _builtins.str
-    """The campaign, where there is one."""
-    advertiser_id: _builtins.str
-    """The advertiser."""
-    currency: _builtins.str
-    """ISO 4217 code."""
-    decision_id: _builtins.str
-    """The decision that the cause goes back to, where there is one."""
-    corrects_entry_id: _builtins.int
-    """The entry that this one corrects; 0 for none."""
-    @_builtins.property
-    def entry_time(self) -> _timestamp_pb2.Timestamp:
-        """The time it is booked at."""
-
-    @_builtins.property
-    def postings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Posting]:
-        """Sum 0."""
-
-    def __init__(
-        self,
-        *,
-        entry_id: _builtins.int = ...,
-        kind: _builtins.str = ...,
-        cause_type: _builtins.str = ...,
-        cause_id: _builtins.str = ...,
-        campaign_id: _builtins.str = ...,
-        advertiser_id: _builtins.str = ...,
-        currency: _builtins.str = ...,
-        entry_time: _timestamp_pb2.Timestamp | None = ...,
-        postings: _abc.Iterable[Global___Posting] | None = ...,
-        decision_id: _builtins.str = ...,
-        corrects_entry_id: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entry_time", b"entry_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "campaign_id", b"campaign_id", "cause_id", b"cause_id", "cause_type", b"cause_type", "corrects_entry_id", b"corrects_entry_id", "currency", b"currency", "decision_id", b"decision_id", "entry_id", b"entry_id", "entry_time", b"entry_time", "kind", b"kind", "postings", b"postings"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___LedgerEntry: _TypeAlias = LedgerEntry  # noqa: Y015
 
 @_typing.final
 class ListLedgerEntriesResponse(_message.Message):
@@ -753,13 +1102,13 @@ class ListLedgerEntriesResponse(_message.Message):
     next_page_token: _builtins.str
     """Where to go on; empty at the end."""
     @_builtins.property
-    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___LedgerEntry]:
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.LedgerEntry]:
         """Oldest first."""
 
     def __init__(
         self,
         *,
-        entries: _abc.Iterable[Global___LedgerEntry] | None = ...,
+        entries: _abc.Iterable[_ledger_pb2.LedgerEntry] | None = ...,
         next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -777,16 +1126,22 @@ class GetBalanceRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
     advertiser_id: _builtins.str
     """Whose."""
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """What was believed then; absent means now."""
+
     def __init__(
         self,
         *,
         advertiser_id: _builtins.str = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "as_of_time", b"as_of_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -886,13 +1241,13 @@ class DepositResponse(_message.Message):
 
     ENTRY_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def entry(self) -> Global___LedgerEntry:
+    def entry(self) -> _ledger_pb2.LedgerEntry:
         """The entry."""
 
     def __init__(
         self,
         *,
-        entry: Global___LedgerEntry | None = ...,
+        entry: _ledger_pb2.LedgerEntry | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -962,6 +1317,44 @@ class CurrencyReconciliation(_message.Message):
 Global___CurrencyReconciliation: _TypeAlias = CurrencyReconciliation  # noqa: Y015
 
 @_typing.final
+class AccountReconciliation(_message.Message):
+    """The comparison for one account, or for a group of accounts that is folded as one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    LEDGER_NANOS_FIELD_NUMBER: _builtins.int
+    FOLD_NANOS_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_NANOS_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """ISO 4217 code."""
+    account: _builtins.str
+    """The account; `advertiser:<id>` stands for prepaid balance and receivable together."""
+    ledger_nanos: _builtins.int
+    """What the ledger holds."""
+    fold_nanos: _builtins.int
+    """What the fold over the event lake says."""
+    difference_nanos: _builtins.int
+    """Ledger less fold; 0 or something is wrong."""
+    def __init__(
+        self,
+        *,
+        currency: _builtins.str = ...,
+        account: _builtins.str = ...,
+        ledger_nanos: _builtins.int = ...,
+        fold_nanos: _builtins.int = ...,
+        difference_nanos: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "difference_nanos", b"difference_nanos", "fold_nanos", b"fold_nanos", "ledger_nanos", b"ledger_nanos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountReconciliation: _TypeAlias = AccountReconciliation  # noqa: Y015
+
+@_typing.final
 class UnbilledCount(_message.Message):
     """How many events were not billed, for one reason."""
 
@@ -1023,8 +1416,12 @@ class ReconcileResponse(_message.Message):
     UNBILLED_FIELD_NUMBER: _builtins.int
     HEAD_POSITION_FIELD_NUMBER: _builtins.int
     CONSUMERS_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    COMPARED_POSITION_FIELD_NUMBER: _builtins.int
     head_position: _builtins.int
     """The last position of the event log."""
+    compared_position: _builtins.int
+    """Up to which position of the event log books and lake were compared."""
     @_builtins.property
     def currencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurrencyReconciliation]:
         """By currency."""
@@ -1037,6 +1434,10 @@ class ReconcileResponse(_message.Message):
     def consumers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsumerPosition]:
         """Where the consumers are."""
 
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountReconciliation]:
+        """By currency and account."""
+
     def __init__(
         self,
         *,
@@ -1044,10 +1445,12 @@ class ReconcileResponse(_message.Message):
         unbilled: _abc.Iterable[Global___UnbilledCount] | None = ...,
         head_position: _builtins.int = ...,
         consumers: _abc.Iterable[Global___ConsumerPosition] | None = ...,
+        accounts: _abc.Iterable[Global___AccountReconciliation] | None = ...,
+        compared_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumers", b"consumers", "currencies", b"currencies", "head_position", b"head_position", "unbilled", b"unbilled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "compared_position", b"compared_position", "consumers", b"consumers", "currencies", b"currencies", "head_position", b"head_position", "unbilled", b"unbilled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

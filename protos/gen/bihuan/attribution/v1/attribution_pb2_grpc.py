@@ -4,6 +4,9 @@ import grpc
 import warnings
 
 from bihuan.attribution.v1 import attribution_pb2 as bihuan_dot_attribution_dot_v1_dot_attribution__pb2
+from bihuan.attribution.v1 import booking_pb2 as bihuan_dot_attribution_dot_v1_dot_booking__pb2
+from bihuan.attribution.v1 import lead_pb2 as bihuan_dot_attribution_dot_v1_dot_lead__pb2
+from bihuan.attribution.v1 import ledger_pb2 as bihuan_dot_attribution_dot_v1_dot_ledger__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -50,6 +53,11 @@ class AttributionServiceStub:
                 request_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.ReserveBudgetRequest.SerializeToString,
                 response_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.ReserveBudgetResponse.FromString,
                 _registered_method=True)
+        self.LeaseBudgets = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/LeaseBudgets',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.LeaseBudgetsRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.LeaseBudgetsResponse.FromString,
+                _registered_method=True)
         self.GetAttribution = channel.unary_unary(
                 '/bihuan.attribution.v1.AttributionService/GetAttribution',
                 request_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.GetAttributionRequest.SerializeToString,
@@ -59,6 +67,11 @@ class AttributionServiceStub:
                 '/bihuan.attribution.v1.AttributionService/QueryReport',
                 request_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.QueryReportRequest.SerializeToString,
                 response_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.QueryReportResponse.FromString,
+                _registered_method=True)
+        self.CompareModels = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/CompareModels',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsResponse.FromString,
                 _registered_method=True)
         self.ListLedgerEntries = channel.unary_unary(
                 '/bihuan.attribution.v1.AttributionService/ListLedgerEntries',
@@ -74,6 +87,56 @@ class AttributionServiceStub:
                 '/bihuan.attribution.v1.AttributionService/Deposit',
                 request_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.DepositRequest.SerializeToString,
                 response_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.DepositResponse.FromString,
+                _registered_method=True)
+        self.PayOut = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/PayOut',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.PayOutRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.PayOutResponse.FromString,
+                _registered_method=True)
+        self.ReportInvalidTraffic = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/ReportInvalidTraffic',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ReportInvalidTrafficRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ReportInvalidTrafficResponse.FromString,
+                _registered_method=True)
+        self.ClosePeriod = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/ClosePeriod',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ClosePeriodRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ClosePeriodResponse.FromString,
+                _registered_method=True)
+        self.ListPeriods = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/ListPeriods',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListPeriodsRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListPeriodsResponse.FromString,
+                _registered_method=True)
+        self.ListInvoices = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/ListInvoices',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListInvoicesRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListInvoicesResponse.FromString,
+                _registered_method=True)
+        self.VerifyLedger = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/VerifyLedger',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.VerifyLedgerRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.VerifyLedgerResponse.FromString,
+                _registered_method=True)
+        self.TraceEntry = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/TraceEntry',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.TraceEntryRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.TraceEntryResponse.FromString,
+                _registered_method=True)
+        self.ListBookingDays = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/ListBookingDays',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_booking__pb2.ListBookingDaysRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_booking__pb2.ListBookingDaysResponse.FromString,
+                _registered_method=True)
+        self.ListLeads = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/ListLeads',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_lead__pb2.ListLeadsRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_lead__pb2.ListLeadsResponse.FromString,
+                _registered_method=True)
+        self.AcknowledgeLeads = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/AcknowledgeLeads',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_lead__pb2.AcknowledgeLeadsRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_lead__pb2.AcknowledgeLeadsResponse.FromString,
                 _registered_method=True)
         self.Reconcile = channel.unary_unary(
                 '/bihuan.attribution.v1.AttributionService/Reconcile',
@@ -114,6 +177,14 @@ class AttributionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LeaseBudgets(self, request, context):
+        """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. Repeating a
+        lease id replaces what it holds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetAttribution(self, request, context):
         """Explains one order: its touches, and its credits per model.
         """
@@ -123,6 +194,13 @@ class AttributionServiceServicer:
 
     def QueryReport(self, request, context):
         """Counts and sums by dimension.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareModels(self, request, context):
+        """Credits campaigns with orders under several models of attribution, side by side.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,6 +222,76 @@ class AttributionServiceServicer:
 
     def Deposit(self, request, context):
         """Books a deposit of an advertiser; idempotent by deposit id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PayOut(self, request, context):
+        """Pays out what is payable to a promoter or a publisher; idempotent by payout id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportInvalidTraffic(self, request, context):
+        """Credits charged events that turned out to be invalid traffic; idempotent by finding id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClosePeriod(self, request, context):
+        """Closes an accounting period and makes its invoices; a closed one answers again what was made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPeriods(self, request, context):
+        """Lists accounting periods.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInvoices(self, request, context):
+        """Lists invoices.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyLedger(self, request, context):
+        """Recomputes the hash chain and every invariant of the books, and names what is broken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TraceEntry(self, request, context):
+        """Walks from an entry to the order, the touches, the tokens and the decision that it rests on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBookingDays(self, request, context):
+        """Lists booked days (CPD) with what became of each.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLeads(self, request, context):
+        """Lists leads that are due: to be handed to sales, or to be nurtured.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcknowledgeLeads(self, request, context):
+        """Notes that leads were delivered, so that they are not listed again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,6 +329,11 @@ def add_AttributionServiceServicer_to_server(servicer, server):
                     request_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.ReserveBudgetRequest.FromString,
                     response_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.ReserveBudgetResponse.SerializeToString,
             ),
+            'LeaseBudgets': grpc.unary_unary_rpc_method_handler(
+                    servicer.LeaseBudgets,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.LeaseBudgetsRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.LeaseBudgetsResponse.SerializeToString,
+            ),
             'GetAttribution': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAttribution,
                     request_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.GetAttributionRequest.FromString,
@@ -190,6 +343,11 @@ def add_AttributionServiceServicer_to_server(servicer, server):
                     servicer.QueryReport,
                     request_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.QueryReportRequest.FromString,
                     response_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.QueryReportResponse.SerializeToString,
+            ),
+            'CompareModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareModels,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsResponse.SerializeToString,
             ),
             'ListLedgerEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLedgerEntries,
@@ -205,6 +363,56 @@ def add_AttributionServiceServicer_to_server(servicer, server):
                     servicer.Deposit,
                     request_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.DepositRequest.FromString,
                     response_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.DepositResponse.SerializeToString,
+            ),
+            'PayOut': grpc.unary_unary_rpc_method_handler(
+                    servicer.PayOut,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.PayOutRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.PayOutResponse.SerializeToString,
+            ),
+            'ReportInvalidTraffic': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportInvalidTraffic,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ReportInvalidTrafficRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ReportInvalidTrafficResponse.SerializeToString,
+            ),
+            'ClosePeriod': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClosePeriod,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ClosePeriodRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ClosePeriodResponse.SerializeToString,
+            ),
+            'ListPeriods': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPeriods,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListPeriodsRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListPeriodsResponse.SerializeToString,
+            ),
+            'ListInvoices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvoices,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListInvoicesRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListInvoicesResponse.SerializeToString,
+            ),
+            'VerifyLedger': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyLedger,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.VerifyLedgerRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.VerifyLedgerResponse.SerializeToString,
+            ),
+            'TraceEntry': grpc.unary_unary_rpc_method_handler(
+                    servicer.TraceEntry,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.TraceEntryRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_ledger__pb2.TraceEntryResponse.SerializeToString,
+            ),
+            'ListBookingDays': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBookingDays,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_booking__pb2.ListBookingDaysRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_booking__pb2.ListBookingDaysResponse.SerializeToString,
+            ),
+            'ListLeads': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLeads,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_lead__pb2.ListLeadsRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_lead__pb2.ListLeadsResponse.SerializeToString,
+            ),
+            'AcknowledgeLeads': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcknowledgeLeads,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_lead__pb2.AcknowledgeLeadsRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_lead__pb2.AcknowledgeLeadsResponse.SerializeToString,
             ),
             'Reconcile': grpc.unary_unary_rpc_method_handler(
                     servicer.Reconcile,
@@ -310,6 +518,33 @@ class AttributionService:
             _registered_method=True)
 
     @staticmethod
+    def LeaseBudgets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/LeaseBudgets',
+            bihuan_dot_attribution_dot_v1_dot_attribution__pb2.LeaseBudgetsRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_attribution__pb2.LeaseBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetAttribution(request,
             target,
             options=(),
@@ -353,6 +588,33 @@ class AttributionService:
             '/bihuan.attribution.v1.AttributionService/QueryReport',
             bihuan_dot_attribution_dot_v1_dot_attribution__pb2.QueryReportRequest.SerializeToString,
             bihuan_dot_attribution_dot_v1_dot_attribution__pb2.QueryReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/CompareModels',
+            bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -434,6 +696,276 @@ class AttributionService:
             '/bihuan.attribution.v1.AttributionService/Deposit',
             bihuan_dot_attribution_dot_v1_dot_attribution__pb2.DepositRequest.SerializeToString,
             bihuan_dot_attribution_dot_v1_dot_attribution__pb2.DepositResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PayOut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/PayOut',
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.PayOutRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.PayOutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportInvalidTraffic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/ReportInvalidTraffic',
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ReportInvalidTrafficRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ReportInvalidTrafficResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClosePeriod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/ClosePeriod',
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ClosePeriodRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ClosePeriodResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPeriods(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/ListPeriods',
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListPeriodsRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListPeriodsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/ListInvoices',
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListInvoicesRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.ListInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyLedger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/VerifyLedger',
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.VerifyLedgerRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.VerifyLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TraceEntry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/TraceEntry',
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.TraceEntryRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_ledger__pb2.TraceEntryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBookingDays(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/ListBookingDays',
+            bihuan_dot_attribution_dot_v1_dot_booking__pb2.ListBookingDaysRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_booking__pb2.ListBookingDaysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLeads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/ListLeads',
+            bihuan_dot_attribution_dot_v1_dot_lead__pb2.ListLeadsRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_lead__pb2.ListLeadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcknowledgeLeads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/AcknowledgeLeads',
+            bihuan_dot_attribution_dot_v1_dot_lead__pb2.AcknowledgeLeadsRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_lead__pb2.AcknowledgeLeadsResponse.FromString,
             options,
             channel_credentials,
             insecure,

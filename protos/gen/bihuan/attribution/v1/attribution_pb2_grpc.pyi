@@ -4,6 +4,9 @@ isort:skip_file
 Attribution: what happened, what led to it, and who owes whom for it."""
 
 from bihuan.attribution.v1 import attribution_pb2 as _attribution_pb2
+from bihuan.attribution.v1 import booking_pb2 as _booking_pb2
+from bihuan.attribution.v1 import lead_pb2 as _lead_pb2
+from bihuan.attribution.v1 import ledger_pb2 as _ledger_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -43,16 +46,42 @@ class AttributionServiceStub:
     """Sets money and cap slots aside, in one atomic step a candidate: an item takes the first of its ranked candidates that
     has both. A reservation id that was served before gets the same answer.
     """
+    LeaseBudgets: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.LeaseBudgetsRequest, _attribution_pb2.LeaseBudgetsResponse]
+    """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. Repeating a
+    lease id replaces what it holds.
+    """
     GetAttribution: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.GetAttributionRequest, _attribution_pb2.GetAttributionResponse]
     """Explains one order: its touches, and its credits per model."""
     QueryReport: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.QueryReportRequest, _attribution_pb2.QueryReportResponse]
     """Counts and sums by dimension."""
+    CompareModels: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.CompareModelsRequest, _attribution_pb2.CompareModelsResponse]
+    """Credits campaigns with orders under several models of attribution, side by side."""
     ListLedgerEntries: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.ListLedgerEntriesRequest, _attribution_pb2.ListLedgerEntriesResponse]
     """Lists ledger entries, oldest first."""
     GetBalance: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.GetBalanceRequest, _attribution_pb2.GetBalanceResponse]
     """Tells what an advertiser's accounts hold."""
     Deposit: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.DepositRequest, _attribution_pb2.DepositResponse]
     """Books a deposit of an advertiser; idempotent by deposit id."""
+    PayOut: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.PayOutRequest, _ledger_pb2.PayOutResponse]
+    """Pays out what is payable to a promoter or a publisher; idempotent by payout id."""
+    ReportInvalidTraffic: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ReportInvalidTrafficRequest, _ledger_pb2.ReportInvalidTrafficResponse]
+    """Credits charged events that turned out to be invalid traffic; idempotent by finding id."""
+    ClosePeriod: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ClosePeriodRequest, _ledger_pb2.ClosePeriodResponse]
+    """Closes an accounting period and makes its invoices; a closed one answers again what was made."""
+    ListPeriods: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListPeriodsRequest, _ledger_pb2.ListPeriodsResponse]
+    """Lists accounting periods."""
+    ListInvoices: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListInvoicesRequest, _ledger_pb2.ListInvoicesResponse]
+    """Lists invoices."""
+    VerifyLedger: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.VerifyLedgerRequest, _ledger_pb2.VerifyLedgerResponse]
+    """Recomputes the hash chain and every invariant of the books, and names what is broken."""
+    TraceEntry: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.TraceEntryRequest, _ledger_pb2.TraceEntryResponse]
+    """Walks from an entry to the order, the touches, the tokens and the decision that it rests on."""
+    ListBookingDays: _grpc.UnaryUnaryMultiCallable[_booking_pb2.ListBookingDaysRequest, _booking_pb2.ListBookingDaysResponse]
+    """Lists booked days (CPD) with what became of each."""
+    ListLeads: _grpc.UnaryUnaryMultiCallable[_lead_pb2.ListLeadsRequest, _lead_pb2.ListLeadsResponse]
+    """Lists leads that are due: to be handed to sales, or to be nurtured."""
+    AcknowledgeLeads: _grpc.UnaryUnaryMultiCallable[_lead_pb2.AcknowledgeLeadsRequest, _lead_pb2.AcknowledgeLeadsResponse]
+    """Notes that leads were delivered, so that they are not listed again."""
     Reconcile: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.ReconcileRequest, _attribution_pb2.ReconcileResponse]
     """Folds the valid events and compares the result with the ledger."""
     DeletePerson: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.DeletePersonRequest, _attribution_pb2.DeletePersonResponse]
@@ -73,16 +102,42 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
     """Sets money and cap slots aside, in one atomic step a candidate: an item takes the first of its ranked candidates that
     has both. A reservation id that was served before gets the same answer.
     """
+    LeaseBudgets: _aio.UnaryUnaryMultiCallable[_attribution_pb2.LeaseBudgetsRequest, _attribution_pb2.LeaseBudgetsResponse]  # type: ignore[assignment]
+    """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. Repeating a
+    lease id replaces what it holds.
+    """
     GetAttribution: _aio.UnaryUnaryMultiCallable[_attribution_pb2.GetAttributionRequest, _attribution_pb2.GetAttributionResponse]  # type: ignore[assignment]
     """Explains one order: its touches, and its credits per model."""
     QueryReport: _aio.UnaryUnaryMultiCallable[_attribution_pb2.QueryReportRequest, _attribution_pb2.QueryReportResponse]  # type: ignore[assignment]
     """Counts and sums by dimension."""
+    CompareModels: _aio.UnaryUnaryMultiCallable[_attribution_pb2.CompareModelsRequest, _attribution_pb2.CompareModelsResponse]  # type: ignore[assignment]
+    """Credits campaigns with orders under several models of attribution, side by side."""
     ListLedgerEntries: _aio.UnaryUnaryMultiCallable[_attribution_pb2.ListLedgerEntriesRequest, _attribution_pb2.ListLedgerEntriesResponse]  # type: ignore[assignment]
     """Lists ledger entries, oldest first."""
     GetBalance: _aio.UnaryUnaryMultiCallable[_attribution_pb2.GetBalanceRequest, _attribution_pb2.GetBalanceResponse]  # type: ignore[assignment]
     """Tells what an advertiser's accounts hold."""
     Deposit: _aio.UnaryUnaryMultiCallable[_attribution_pb2.DepositRequest, _attribution_pb2.DepositResponse]  # type: ignore[assignment]
     """Books a deposit of an advertiser; idempotent by deposit id."""
+    PayOut: _aio.UnaryUnaryMultiCallable[_ledger_pb2.PayOutRequest, _ledger_pb2.PayOutResponse]  # type: ignore[assignment]
+    """Pays out what is payable to a promoter or a publisher; idempotent by payout id."""
+    ReportInvalidTraffic: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ReportInvalidTrafficRequest, _ledger_pb2.ReportInvalidTrafficResponse]  # type: ignore[assignment]
+    """Credits charged events that turned out to be invalid traffic; idempotent by finding id."""
+    ClosePeriod: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ClosePeriodRequest, _ledger_pb2.ClosePeriodResponse]  # type: ignore[assignment]
+    """Closes an accounting period and makes its invoices; a closed one answers again what was made."""
+    ListPeriods: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListPeriodsRequest, _ledger_pb2.ListPeriodsResponse]  # type: ignore[assignment]
+    """Lists accounting periods."""
+    ListInvoices: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListInvoicesRequest, _ledger_pb2.ListInvoicesResponse]  # type: ignore[assignment]
+    """Lists invoices."""
+    VerifyLedger: _aio.UnaryUnaryMultiCallable[_ledger_pb2.VerifyLedgerRequest, _ledger_pb2.VerifyLedgerResponse]  # type: ignore[assignment]
+    """Recomputes the hash chain and every invariant of the books, and names what is broken."""
+    TraceEntry: _aio.UnaryUnaryMultiCallable[_ledger_pb2.TraceEntryRequest, _ledger_pb2.TraceEntryResponse]  # type: ignore[assignment]
+    """Walks from an entry to the order, the touches, the tokens and the decision that it rests on."""
+    ListBookingDays: _aio.UnaryUnaryMultiCallable[_booking_pb2.ListBookingDaysRequest, _booking_pb2.ListBookingDaysResponse]  # type: ignore[assignment]
+    """Lists booked days (CPD) with what became of each."""
+    ListLeads: _aio.UnaryUnaryMultiCallable[_lead_pb2.ListLeadsRequest, _lead_pb2.ListLeadsResponse]  # type: ignore[assignment]
+    """Lists leads that are due: to be handed to sales, or to be nurtured."""
+    AcknowledgeLeads: _aio.UnaryUnaryMultiCallable[_lead_pb2.AcknowledgeLeadsRequest, _lead_pb2.AcknowledgeLeadsResponse]  # type: ignore[assignment]
+    """Notes that leads were delivered, so that they are not listed again."""
     Reconcile: _aio.UnaryUnaryMultiCallable[_attribution_pb2.ReconcileRequest, _attribution_pb2.ReconcileResponse]  # type: ignore[assignment]
     """Folds the valid events and compares the result with the ledger."""
     DeletePerson: _aio.UnaryUnaryMultiCallable[_attribution_pb2.DeletePersonRequest, _attribution_pb2.DeletePersonResponse]  # type: ignore[assignment]
@@ -120,6 +175,16 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def LeaseBudgets(
+        self,
+        request: _attribution_pb2.LeaseBudgetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_pb2.LeaseBudgetsResponse, _abc.Awaitable[_attribution_pb2.LeaseBudgetsResponse]]:
+        """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. Repeating a
+        lease id replaces what it holds.
+        """
+
+    @_abc_1.abstractmethod
     def GetAttribution(
         self,
         request: _attribution_pb2.GetAttributionRequest,
@@ -134,6 +199,14 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_attribution_pb2.QueryReportResponse, _abc.Awaitable[_attribution_pb2.QueryReportResponse]]:
         """Counts and sums by dimension."""
+
+    @_abc_1.abstractmethod
+    def CompareModels(
+        self,
+        request: _attribution_pb2.CompareModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_pb2.CompareModelsResponse, _abc.Awaitable[_attribution_pb2.CompareModelsResponse]]:
+        """Credits campaigns with orders under several models of attribution, side by side."""
 
     @_abc_1.abstractmethod
     def ListLedgerEntries(
@@ -158,6 +231,86 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_attribution_pb2.DepositResponse, _abc.Awaitable[_attribution_pb2.DepositResponse]]:
         """Books a deposit of an advertiser; idempotent by deposit id."""
+
+    @_abc_1.abstractmethod
+    def PayOut(
+        self,
+        request: _ledger_pb2.PayOutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.PayOutResponse, _abc.Awaitable[_ledger_pb2.PayOutResponse]]:
+        """Pays out what is payable to a promoter or a publisher; idempotent by payout id."""
+
+    @_abc_1.abstractmethod
+    def ReportInvalidTraffic(
+        self,
+        request: _ledger_pb2.ReportInvalidTrafficRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ReportInvalidTrafficResponse, _abc.Awaitable[_ledger_pb2.ReportInvalidTrafficResponse]]:
+        """Credits charged events that turned out to be invalid traffic; idempotent by finding id."""
+
+    @_abc_1.abstractmethod
+    def ClosePeriod(
+        self,
+        request: _ledger_pb2.ClosePeriodRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ClosePeriodResponse, _abc.Awaitable[_ledger_pb2.ClosePeriodResponse]]:
+        """Closes an accounting period and makes its invoices; a closed one answers again what was made."""
+
+    @_abc_1.abstractmethod
+    def ListPeriods(
+        self,
+        request: _ledger_pb2.ListPeriodsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ListPeriodsResponse, _abc.Awaitable[_ledger_pb2.ListPeriodsResponse]]:
+        """Lists accounting periods."""
+
+    @_abc_1.abstractmethod
+    def ListInvoices(
+        self,
+        request: _ledger_pb2.ListInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ListInvoicesResponse, _abc.Awaitable[_ledger_pb2.ListInvoicesResponse]]:
+        """Lists invoices."""
+
+    @_abc_1.abstractmethod
+    def VerifyLedger(
+        self,
+        request: _ledger_pb2.VerifyLedgerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.VerifyLedgerResponse, _abc.Awaitable[_ledger_pb2.VerifyLedgerResponse]]:
+        """Recomputes the hash chain and every invariant of the books, and names what is broken."""
+
+    @_abc_1.abstractmethod
+    def TraceEntry(
+        self,
+        request: _ledger_pb2.TraceEntryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.TraceEntryResponse, _abc.Awaitable[_ledger_pb2.TraceEntryResponse]]:
+        """Walks from an entry to the order, the touches, the tokens and the decision that it rests on."""
+
+    @_abc_1.abstractmethod
+    def ListBookingDays(
+        self,
+        request: _booking_pb2.ListBookingDaysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_pb2.ListBookingDaysResponse, _abc.Awaitable[_booking_pb2.ListBookingDaysResponse]]:
+        """Lists booked days (CPD) with what became of each."""
+
+    @_abc_1.abstractmethod
+    def ListLeads(
+        self,
+        request: _lead_pb2.ListLeadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lead_pb2.ListLeadsResponse, _abc.Awaitable[_lead_pb2.ListLeadsResponse]]:
+        """Lists leads that are due: to be handed to sales, or to be nurtured."""
+
+    @_abc_1.abstractmethod
+    def AcknowledgeLeads(
+        self,
+        request: _lead_pb2.AcknowledgeLeadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lead_pb2.AcknowledgeLeadsResponse, _abc.Awaitable[_lead_pb2.AcknowledgeLeadsResponse]]:
+        """Notes that leads were delivered, so that they are not listed again."""
 
     @_abc_1.abstractmethod
     def Reconcile(

@@ -27,7 +27,7 @@ from bihuan.common.v1 import options_pb2 as bihuan_dot_common_dot_v1_dot_options
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!bihuan/attribution/v1/event.proto\x12\x15\x62ihuan.attribution.v1\x1a\x1d\x62ihuan/common/v1/common.proto\x1a\x1e\x62ihuan/common/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x01\n\tOrderItem\x12\x1a\n\x07item_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80\x01\x12\x18\n\x07shop_id\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x01\x12(\n\x08quantity\x18\x03 \x01(\x05\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\xf0?1\x00\x00\x00\x00\x80\x84.A\x12+\n\x0bpaid_micros\x18\x04 \x01(\x03\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x34&\xf5k\x0c\x43\x12\x16\n\x04tags\x18\x05 \x03(\tB\x08\x8a\xb5\x18\x04\x18\x10 `\"\x81\x01\n\nRefundItem\x12\x1a\n\x07item_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80\x01\x12(\n\x08quantity\x18\x02 \x01(\x05\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\xf0?1\x00\x00\x00\x00\x80\x84.A\x12-\n\rrefund_micros\x18\x03 \x01(\x03\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x34&\xf5k\x0c\x43\"\xa1\x03\n\x05Order\x12\x1b\n\x08order_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80\x01\x12\x1f\n\radvertiser_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01 @\x12\"\n\x08\x63urrency\x18\x03 \x01(\tB\x10\x8a\xb5\x18\x0c\x08\x01:\x08[A-Z]{3}\x12\x36\n\norder_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x8a\xb5\x18\x02\x08\x01\x12\x34\n\x07\x63hannel\x18\x05 \x01(\x0e\x32#.bihuan.attribution.v1.OrderChannel\x12\x32\n\x06status\x18\x06 \x01(\x0e\x32\".bihuan.attribution.v1.OrderStatus\x12\x38\n\x05items\x18\x07 \x03(\x0b\x32 .bihuan.attribution.v1.OrderItemB\x07\x8a\xb5\x18\x03\x18\xf4\x03\x12@\n\x0crefund_items\x18\x08 \x03(\x0b\x32!.bihuan.attribution.v1.RefundItemB\x07\x8a\xb5\x18\x03\x18\xf4\x03\x12\x18\n\x08\x63lick_id\x18\t \x01(\tB\x06\x8a\xb5\x18\x02 @\"\x8a\x03\n\x05\x45vent\x12\x37\n\nevent_type\x18\x01 \x01(\x0e\x32\x1b.bihuan.common.v1.EventTypeB\x06\x8a\xb5\x18\x02\x08\x01\x12\x19\n\x08\x65vent_id\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x01\x12\x16\n\x05token\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x10\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63lient_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06person\x18\x06 \x01(\x0b\x32\x1b.bihuan.common.v1.PersonRef\x12*\n\x07\x63onsent\x18\x07 \x01(\x0b\x32\x19.bihuan.common.v1.Consent\x12+\n\x05order\x18\x08 \x01(\x0b\x32\x1c.bihuan.attribution.v1.Order\x12\x17\n\x04tags\x18\t \x03(\tB\t\x8a\xb5\x18\x05\x18\x80\x04 `\x12\x13\n\x0bsighting_id\x18\n \x01(\x06\"t\n\x0b\x45ventResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x34\n\x07outcome\x18\x02 \x01(\x0e\x32#.bihuan.attribution.v1.EventOutcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t*\x93\x01\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13ORDER_STATUS_PLACED\x10\x01\x12\x15\n\x11ORDER_STATUS_PAID\x10\x02\x12\x1a\n\x16ORDER_STATUS_COMPLETED\x10\x03\x12\x1a\n\x16ORDER_STATUS_CANCELLED\x10\x04*`\n\x0cOrderChannel\x12\x1d\n\x19ORDER_CHANNEL_UNSPECIFIED\x10\x00\x12\x18\n\x14ORDER_CHANNEL_ONLINE\x10\x01\x12\x17\n\x13ORDER_CHANNEL_STORE\x10\x02*\x9e\x01\n\x0c\x45ventOutcome\x12\x1d\n\x19\x45VENT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45VENT_OUTCOME_ACCEPTED\x10\x01\x12\x1b\n\x17\x45VENT_OUTCOME_DUPLICATE\x10\x02\x12\x1a\n\x16\x45VENT_OUTCOME_CONFLICT\x10\x03\x12\x1a\n\x16\x45VENT_OUTCOME_REJECTED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!bihuan/attribution/v1/event.proto\x12\x15\x62ihuan.attribution.v1\x1a\x1d\x62ihuan/common/v1/common.proto\x1a\x1e\x62ihuan/common/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x01\n\tOrderItem\x12\x1a\n\x07item_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80\x01\x12\x18\n\x07shop_id\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x01\x12(\n\x08quantity\x18\x03 \x01(\x05\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\xf0?1\x00\x00\x00\x00\x80\x84.A\x12+\n\x0bpaid_micros\x18\x04 \x01(\x03\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x34&\xf5k\x0c\x43\x12\x16\n\x04tags\x18\x05 \x03(\tB\x08\x8a\xb5\x18\x04\x18\x10 `\"\x81\x01\n\nRefundItem\x12\x1a\n\x07item_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80\x01\x12(\n\x08quantity\x18\x02 \x01(\x05\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\xf0?1\x00\x00\x00\x00\x80\x84.A\x12-\n\rrefund_micros\x18\x03 \x01(\x03\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x34&\xf5k\x0c\x43\"\xa1\x03\n\x05Order\x12\x1b\n\x08order_id\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80\x01\x12\x1f\n\radvertiser_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01 @\x12\"\n\x08\x63urrency\x18\x03 \x01(\tB\x10\x8a\xb5\x18\x0c\x08\x01:\x08[A-Z]{3}\x12\x36\n\norder_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x8a\xb5\x18\x02\x08\x01\x12\x34\n\x07\x63hannel\x18\x05 \x01(\x0e\x32#.bihuan.attribution.v1.OrderChannel\x12\x32\n\x06status\x18\x06 \x01(\x0e\x32\".bihuan.attribution.v1.OrderStatus\x12\x38\n\x05items\x18\x07 \x03(\x0b\x32 .bihuan.attribution.v1.OrderItemB\x07\x8a\xb5\x18\x03\x18\xf4\x03\x12@\n\x0crefund_items\x18\x08 \x03(\x0b\x32!.bihuan.attribution.v1.RefundItemB\x07\x8a\xb5\x18\x03\x18\xf4\x03\x12\x18\n\x08\x63lick_id\x18\t \x01(\tB\x06\x8a\xb5\x18\x02 @\"`\n\x0eTrafficSignals\x12\x14\n\x0c\x61\x64\x64ress_hash\x18\x01 \x01(\x06\x12\x11\n\tknown_bot\x18\x02 \x01(\x08\x12\x10\n\x08prefetch\x18\x03 \x01(\x08\x12\x13\n\x0b\x64\x61ta_centre\x18\x04 \x01(\x08\"\xd5\x01\n\x06\x41\x63tion\x12\x1f\n\radvertiser_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01 @\x12)\n\x04name\x18\x02 \x01(\tB\x1b\x8a\xb5\x18\x17\x08\x01 @:\x11[a-z][a-z0-9_.-]*\x12\x37\n\x0b\x61\x63tion_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x8a\xb5\x18\x02\x08\x01\x12\x18\n\x08\x63lick_id\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12,\n\treference\x18\x05 \x01(\tB\x19\x8a\xb5\x18\x15 \x80\x01:\x10[A-Za-z0-9_.:-]*\"\xf1\x03\n\x05\x45vent\x12\x37\n\nevent_type\x18\x01 \x01(\x0e\x32\x1b.bihuan.common.v1.EventTypeB\x06\x8a\xb5\x18\x02\x08\x01\x12\x19\n\x08\x65vent_id\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x01\x12\x16\n\x05token\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x10\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63lient_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06person\x18\x06 \x01(\x0b\x32\x1b.bihuan.common.v1.PersonRef\x12*\n\x07\x63onsent\x18\x07 \x01(\x0b\x32\x19.bihuan.common.v1.Consent\x12+\n\x05order\x18\x08 \x01(\x0b\x32\x1c.bihuan.attribution.v1.Order\x12\x17\n\x04tags\x18\t \x03(\tB\t\x8a\xb5\x18\x05\x18\x80\x04 `\x12\x13\n\x0bsighting_id\x18\n \x01(\x06\x12\x36\n\x07signals\x18\x0b \x01(\x0b\x32%.bihuan.attribution.v1.TrafficSignals\x12-\n\x06\x61\x63tion\x18\x0c \x01(\x0b\x32\x1d.bihuan.attribution.v1.Action\"t\n\x0b\x45ventResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x34\n\x07outcome\x18\x02 \x01(\x0e\x32#.bihuan.attribution.v1.EventOutcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t*\x93\x01\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13ORDER_STATUS_PLACED\x10\x01\x12\x15\n\x11ORDER_STATUS_PAID\x10\x02\x12\x1a\n\x16ORDER_STATUS_COMPLETED\x10\x03\x12\x1a\n\x16ORDER_STATUS_CANCELLED\x10\x04*`\n\x0cOrderChannel\x12\x1d\n\x19ORDER_CHANNEL_UNSPECIFIED\x10\x00\x12\x18\n\x14ORDER_CHANNEL_ONLINE\x10\x01\x12\x17\n\x13ORDER_CHANNEL_STORE\x10\x02*\x9e\x01\n\x0c\x45ventOutcome\x12\x1d\n\x19\x45VENT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45VENT_OUTCOME_ACCEPTED\x10\x01\x12\x1b\n\x17\x45VENT_OUTCOME_DUPLICATE\x10\x02\x12\x1a\n\x16\x45VENT_OUTCOME_CONFLICT\x10\x03\x12\x1a\n\x16\x45VENT_OUTCOME_REJECTED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,6 +64,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDER'].fields_by_name['refund_items']._serialized_options = b'\212\265\030\003\030\364\003'
   _globals['_ORDER'].fields_by_name['click_id']._loaded_options = None
   _globals['_ORDER'].fields_by_name['click_id']._serialized_options = b'\212\265\030\002 @'
+  _globals['_ACTION'].fields_by_name['advertiser_id']._loaded_options = None
+  _globals['_ACTION'].fields_by_name['advertiser_id']._serialized_options = b'\212\265\030\004\010\001 @'
+  _globals['_ACTION'].fields_by_name['name']._loaded_options = None
+  _globals['_ACTION'].fields_by_name['name']._serialized_options = b'\212\265\030\027\010\001 @:\021[a-z][a-z0-9_.-]*'
+  _globals['_ACTION'].fields_by_name['action_time']._loaded_options = None
+  _globals['_ACTION'].fields_by_name['action_time']._serialized_options = b'\212\265\030\002\010\001'
+  _globals['_ACTION'].fields_by_name['click_id']._loaded_options = None
+  _globals['_ACTION'].fields_by_name['click_id']._serialized_options = b'\212\265\030\002 @'
+  _globals['_ACTION'].fields_by_name['reference']._loaded_options = None
+  _globals['_ACTION'].fields_by_name['reference']._serialized_options = b'\212\265\030\025 \200\001:\020[A-Za-z0-9_.:-]*'
   _globals['_EVENT'].fields_by_name['event_type']._loaded_options = None
   _globals['_EVENT'].fields_by_name['event_type']._serialized_options = b'\212\265\030\002\010\001'
   _globals['_EVENT'].fields_by_name['event_id']._loaded_options = None
@@ -72,20 +82,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENT'].fields_by_name['token']._serialized_options = b'\212\265\030\003 \200\020'
   _globals['_EVENT'].fields_by_name['tags']._loaded_options = None
   _globals['_EVENT'].fields_by_name['tags']._serialized_options = b'\212\265\030\005\030\200\004 `'
-  _globals['_ORDERSTATUS']._serialized_start=1403
-  _globals['_ORDERSTATUS']._serialized_end=1550
-  _globals['_ORDERCHANNEL']._serialized_start=1552
-  _globals['_ORDERCHANNEL']._serialized_end=1648
-  _globals['_EVENTOUTCOME']._serialized_start=1651
-  _globals['_EVENTOUTCOME']._serialized_end=1809
+  _globals['_ORDERSTATUS']._serialized_start=1820
+  _globals['_ORDERSTATUS']._serialized_end=1967
+  _globals['_ORDERCHANNEL']._serialized_start=1969
+  _globals['_ORDERCHANNEL']._serialized_end=2065
+  _globals['_EVENTOUTCOME']._serialized_start=2068
+  _globals['_EVENTOUTCOME']._serialized_end=2226
   _globals['_ORDERITEM']._serialized_start=157
   _globals['_ORDERITEM']._serialized_end=333
   _globals['_REFUNDITEM']._serialized_start=336
   _globals['_REFUNDITEM']._serialized_end=465
   _globals['_ORDER']._serialized_start=468
   _globals['_ORDER']._serialized_end=885
-  _globals['_EVENT']._serialized_start=888
-  _globals['_EVENT']._serialized_end=1282
-  _globals['_EVENTRESULT']._serialized_start=1284
-  _globals['_EVENTRESULT']._serialized_end=1400
+  _globals['_TRAFFICSIGNALS']._serialized_start=887
+  _globals['_TRAFFICSIGNALS']._serialized_end=983
+  _globals['_ACTION']._serialized_start=986
+  _globals['_ACTION']._serialized_end=1199
+  _globals['_EVENT']._serialized_start=1202
+  _globals['_EVENT']._serialized_end=1699
+  _globals['_EVENTRESULT']._serialized_start=1701
+  _globals['_EVENTRESULT']._serialized_end=1817
 # @@protoc_insertion_point(module_scope)

@@ -240,6 +240,80 @@ class Order(_message.Message):
 Global___Order: _TypeAlias = Order  # noqa: Y015
 
 @_typing.final
+class TrafficSignals(_message.Message):
+    """What a server sees of the traffic that an event came with. No raw value: neither the address nor the user agent is sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_HASH_FIELD_NUMBER: _builtins.int
+    KNOWN_BOT_FIELD_NUMBER: _builtins.int
+    PREFETCH_FIELD_NUMBER: _builtins.int
+    DATA_CENTRE_FIELD_NUMBER: _builtins.int
+    address_hash: _builtins.int
+    """Hash of the network address under a key that changes every UTC day; 0 where it is not known."""
+    known_bot: _builtins.bool
+    """Whether the user agent is a declared robot (list of crawler-user-agents)."""
+    prefetch: _builtins.bool
+    """Whether the browser said that it only fetched ahead (`Sec-Purpose`, `Purpose`, `X-moz`)."""
+    data_centre: _builtins.bool
+    """Whether the address lies in a range of a data centre, where a list of those was given."""
+    def __init__(
+        self,
+        *,
+        address_hash: _builtins.int = ...,
+        known_bot: _builtins.bool = ...,
+        prefetch: _builtins.bool = ...,
+        data_centre: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address_hash", b"address_hash", "data_centre", b"data_centre", "known_bot", b"known_bot", "prefetch", b"prefetch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrafficSignals: _TypeAlias = TrafficSignals  # noqa: Y015
+
+@_typing.final
+class Action(_message.Message):
+    """Something that a person did after an advertisement (ENGAGEMENT), or a contact that was left (LEAD)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ACTION_TIME_FIELD_NUMBER: _builtins.int
+    CLICK_ID_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    advertiser_id: _builtins.str
+    """Whose prospect it is."""
+    name: _builtins.str
+    """What was done, for example `video_75`, `add_to_cart`, `form_submit`; the advertiser's lead rules give it points."""
+    click_id: _builtins.str
+    """The click that led here, as the landing URL carried it; empty where only the person is known."""
+    reference: _builtins.str
+    """The advertiser's own reference of the contact (LEAD); never a name, an address or a number of somebody."""
+    @_builtins.property
+    def action_time(self) -> _timestamp_pb2.Timestamp:
+        """When; up to 30 days back."""
+
+    def __init__(
+        self,
+        *,
+        advertiser_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        action_time: _timestamp_pb2.Timestamp | None = ...,
+        click_id: _builtins.str = ...,
+        reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_time", b"action_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_time", b"action_time", "advertiser_id", b"advertiser_id", "click_id", b"click_id", "name", b"name", "reference", b"reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Action: _TypeAlias = Action  # noqa: Y015
+
+@_typing.final
 class Event(_message.Message):
     """One event of the effect chain."""
 
@@ -255,6 +329,8 @@ class Event(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    SIGNALS_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
     event_type: _common_pb2.EventType.ValueType
     """What happened."""
     event_id: _builtins.str
@@ -275,7 +351,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def person(self) -> _common_pb2.PersonRef:
-        """The person of an order, where no click id is known."""
+        """The person of an order or an action, where no click id is known."""
 
     @_builtins.property
     def consent(self) -> _common_pb2.Consent:
@@ -288,6 +364,14 @@ class Event(_message.Message):
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Content tags of the creative, for the interest that the event shows."""
+
+    @_builtins.property
+    def signals(self) -> Global___TrafficSignals:
+        """What the receiving server saw of the traffic (events with a token); believed of our own gateways only."""
+
+    @_builtins.property
+    def action(self) -> Global___Action:
+        """What was done (ENGAGEMENT, LEAD)."""
 
     def __init__(
         self,
@@ -302,10 +386,12 @@ class Event(_message.Message):
         order: Global___Order | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         sighting_id: _builtins.int = ...,
+        signals: Global___TrafficSignals | None = ...,
+        action: Global___Action | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["client_time", b"client_time", "consent", b"consent", "order", b"order", "person", b"person", "receive_time", b"receive_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "client_time", b"client_time", "consent", b"consent", "order", b"order", "person", b"person", "receive_time", b"receive_time", "signals", b"signals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_time", b"client_time", "consent", b"consent", "event_id", b"event_id", "event_type", b"event_type", "order", b"order", "person", b"person", "receive_time", b"receive_time", "sighting_id", b"sighting_id", "tags", b"tags", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "client_time", b"client_time", "consent", b"consent", "event_id", b"event_id", "event_type", b"event_type", "order", b"order", "person", b"person", "receive_time", b"receive_time", "sighting_id", b"sighting_id", "signals", b"signals", "tags", b"tags", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -184,6 +184,38 @@ class Pricing(_message.Message):
 Global___Pricing: _TypeAlias = Pricing  # noqa: Y015
 
 @_typing.final
+class CommissionRate(_message.Message):
+    """A commission rate of some goods, above the campaign's own rate; of several that fit, an item's wins over a category's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    RATE_PPM_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """For one item."""
+    category: _builtins.str
+    """For items that carry the tag `category:<this>`; of several, the first tag of the item that has a rate."""
+    rate_ppm: _builtins.int
+    """Share of the paid amount, in millionths."""
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        category: _builtins.str = ...,
+        rate_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "item_id", b"item_id", "scope", b"scope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "item_id", b"item_id", "rate_ppm", b"rate_ppm", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_scope: _TypeAlias = _typing.Literal["item_id", "category"]  # noqa: Y015
+    _WhichOneofArgType_scope: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_scope) -> _WhichOneofReturnType_scope | None: ...
+
+Global___CommissionRate: _TypeAlias = CommissionRate  # noqa: Y015
+
+@_typing.final
 class Budget(_message.Message):
     """What a campaign may spend; 0 means no limit."""
 
@@ -286,6 +318,9 @@ class CampaignTerms(_message.Message):
     WINDOWS_FIELD_NUMBER: _builtins.int
     FREQUENCY_CAPS_FIELD_NUMBER: _builtins.int
     STOPPED_FIELD_NUMBER: _builtins.int
+    COMMISSION_RATES_FIELD_NUMBER: _builtins.int
+    SHOP_ID_FIELD_NUMBER: _builtins.int
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
     campaign_id: _builtins.str
     """The campaign."""
     advertiser_id: _builtins.str
@@ -298,6 +333,8 @@ class CampaignTerms(_message.Message):
     """IANA name of the advertiser's time zone, for budget days."""
     stopped: _builtins.bool
     """True where the campaign may not serve any more."""
+    shop_id: _builtins.str
+    """The shop that the campaign advertises; orders of it are `same shop`."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """From when on it holds."""
@@ -318,6 +355,14 @@ class CampaignTerms(_message.Message):
     def frequency_caps(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrequencyCap]:
         """Caps."""
 
+    @_builtins.property
+    def commission_rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommissionRate]:
+        """Rates of items and categories (CPS); the rate of `pricing` is for everything else."""
+
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The items that the campaign advertises; orders of one are `direct`."""
+
     def __init__(
         self,
         *,
@@ -332,11 +377,241 @@ class CampaignTerms(_message.Message):
         windows: Global___AttributionWindows | None = ...,
         frequency_caps: _abc.Iterable[Global___FrequencyCap] | None = ...,
         stopped: _builtins.bool = ...,
+        commission_rates: _abc.Iterable[Global___CommissionRate] | None = ...,
+        shop_id: _builtins.str = ...,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "effective_time", b"effective_time", "pricing", b"pricing", "windows", b"windows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "budget", b"budget", "campaign_id", b"campaign_id", "currency", b"currency", "effective_time", b"effective_time", "frequency_caps", b"frequency_caps", "pricing", b"pricing", "stopped", b"stopped", "time_zone", b"time_zone", "version", b"version", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "budget", b"budget", "campaign_id", b"campaign_id", "commission_rates", b"commission_rates", "currency", b"currency", "effective_time", b"effective_time", "frequency_caps", b"frequency_caps", "item_ids", b"item_ids", "pricing", b"pricing", "shop_id", b"shop_id", "stopped", b"stopped", "time_zone", b"time_zone", "version", b"version", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CampaignTerms: _TypeAlias = CampaignTerms  # noqa: Y015
+
+@_typing.final
+class LeadPoints(_message.Message):
+    """How many points an action is worth for a lead."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    MAX_COUNT_FIELD_NUMBER: _builtins.int
+    action: _builtins.str
+    """The action's name; `click` and `landing` stand for these events."""
+    points: _builtins.int
+    """Points for each time."""
+    max_count: _builtins.int
+    """How often it counts at most for one lead; 0 means once."""
+    def __init__(
+        self,
+        *,
+        action: _builtins.str = ...,
+        points: _builtins.int = ...,
+        max_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "max_count", b"max_count", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeadPoints: _TypeAlias = LeadPoints  # noqa: Y015
+
+@_typing.final
+class LeadTerms(_message.Message):
+    """How an advertiser's leads are scored; absent means that no leads are kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    threshold: _builtins.int
+    """From how many points on a lead is handed to sales."""
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeadPoints]:
+        """What gives points."""
+
+    def __init__(
+        self,
+        *,
+        threshold: _builtins.int = ...,
+        points: _abc.Iterable[Global___LeadPoints] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeadTerms: _TypeAlias = LeadTerms  # noqa: Y015
+
+@_typing.final
+class AdvertiserTerms(_message.Message):
+    """One version of what holds for all of an advertiser's account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    CREDIT_LIMIT_MICROS_FIELD_NUMBER: _builtins.int
+    LEADS_FIELD_NUMBER: _builtins.int
+    advertiser_id: _builtins.str
+    """Who pays."""
+    version: _builtins.int
+    """Grows with every change."""
+    currency: _builtins.str
+    """ISO 4217 code of the account."""
+    time_zone: _builtins.str
+    """IANA name of the account's time zone."""
+    credit_limit_micros: _builtins.int
+    """What may be owed beyond the prepaid balance, in micros. An advertiser without terms has no limit."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it holds."""
+
+    @_builtins.property
+    def leads(self) -> Global___LeadTerms:
+        """Scoring of leads."""
+
+    def __init__(
+        self,
+        *,
+        advertiser_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        currency: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
+        credit_limit_micros: _builtins.int = ...,
+        leads: Global___LeadTerms | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "leads", b"leads"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "credit_limit_micros", b"credit_limit_micros", "currency", b"currency", "effective_time", b"effective_time", "leads", b"leads", "time_zone", b"time_zone", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdvertiserTerms: _TypeAlias = AdvertiserTerms  # noqa: Y015
+
+@_typing.final
+class PlacementTerms(_message.Message):
+    """One version of what attribution has to know of a placement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACEMENT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    PUBLISHER_ID_FIELD_NUMBER: _builtins.int
+    REVENUE_SHARE_PPM_FIELD_NUMBER: _builtins.int
+    TRAFFIC_SOURCE_FIELD_NUMBER: _builtins.int
+    placement_id: _builtins.str
+    """The placement."""
+    version: _builtins.int
+    """Grows with every change."""
+    publisher_id: _builtins.str
+    """Whose page it is on; empty for our own."""
+    revenue_share_ppm: _builtins.int
+    """The publisher's share of what CPM and CPC events there are charged, in millionths."""
+    traffic_source: _builtins.str
+    """Where its visitors come from, for reports: `social`, `e-commerce`, `portal`, `video`, `search`, `other`."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it holds."""
+
+    def __init__(
+        self,
+        *,
+        placement_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        publisher_id: _builtins.str = ...,
+        revenue_share_ppm: _builtins.int = ...,
+        traffic_source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "placement_id", b"placement_id", "publisher_id", b"publisher_id", "revenue_share_ppm", b"revenue_share_ppm", "traffic_source", b"traffic_source", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlacementTerms: _TypeAlias = PlacementTerms  # noqa: Y015
+
+@_typing.final
+class Booking(_message.Message):
+    """A sealed bid for days of a placement or of a keyword (CPD). For each date the highest day rate wins at its own rate, of
+    equal ones the booking that was made first. Bids for a date close at 10:00 UTC of the day before, when the date
+    begins in the first time zone of the earth.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOKING_ID_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    PLACEMENT_ID_FIELD_NUMBER: _builtins.int
+    KEYWORD_FIELD_NUMBER: _builtins.int
+    START_DATE_FIELD_NUMBER: _builtins.int
+    END_DATE_FIELD_NUMBER: _builtins.int
+    DAY_RATE_MICROS_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CANCEL_TIME_FIELD_NUMBER: _builtins.int
+    booking_id: _builtins.str
+    """The booking; for ever the same."""
+    campaign_id: _builtins.str
+    """The campaign that is shown; its terms are CPD."""
+    advertiser_id: _builtins.str
+    """Who pays."""
+    placement_id: _builtins.str
+    """Of a placement."""
+    keyword: _builtins.str
+    """Of a keyword, lower case."""
+    start_date: _builtins.str
+    """First date, `YYYY-MM-DD`, in the account's time zone."""
+    end_date: _builtins.str
+    """Last date, included; at most 366 days."""
+    day_rate_micros: _builtins.int
+    """The sealed day rate."""
+    currency: _builtins.str
+    """ISO 4217 code of the account."""
+    time_zone: _builtins.str
+    """IANA name of the account's time zone, in which its days begin and end."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def cancel_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was taken back; dates whose bids had not closed by then are not bid for. Absent while it stands."""
+
+    def __init__(
+        self,
+        *,
+        booking_id: _builtins.str = ...,
+        campaign_id: _builtins.str = ...,
+        advertiser_id: _builtins.str = ...,
+        placement_id: _builtins.str = ...,
+        keyword: _builtins.str = ...,
+        start_date: _builtins.str = ...,
+        end_date: _builtins.str = ...,
+        day_rate_micros: _builtins.int = ...,
+        currency: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        cancel_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "create_time", b"create_time", "keyword", b"keyword", "placement_id", b"placement_id", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "booking_id", b"booking_id", "campaign_id", b"campaign_id", "cancel_time", b"cancel_time", "create_time", b"create_time", "currency", b"currency", "day_rate_micros", b"day_rate_micros", "end_date", b"end_date", "keyword", b"keyword", "placement_id", b"placement_id", "start_date", b"start_date", "target", b"target", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["placement_id", "keyword"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___Booking: _TypeAlias = Booking  # noqa: Y015
