@@ -45,6 +45,12 @@ def ledger_entry(booked: BookedEntry) -> ledger_pb2.LedgerEntry:
         postings=[ledger_pb2.Posting(account=one.account, amount_nanos=one.amount_nanos) for one in entry.postings],
         decision_id=entry.decision_id,
         corrects_entry_id=booked.corrects_entry_id,
+        book_time=to_timestamp(booked.book_time_us),
+        period=booked.period,
+        adjustment=booked.adjustment,
+        order_id=entry.order_id,
+        log_position=entry.position,
+        entry_hash=booked.entry_hash,
     )
 
 
@@ -62,6 +68,11 @@ def report_row(line: ReportLine) -> pb.ReportRow:
         order_value_micros=figures.order_value_micros,
         spend_nanos=figures.spend_nanos,
         overrun_nanos=figures.overrun_nanos,
+        engagements=figures.engagements,
+        leads=figures.leads,
+        invalid_events=figures.invalid_events,
+        direct_orders=figures.direct_orders,
+        person_impressions=figures.person_impressions,
     )
 
 

@@ -20,7 +20,8 @@ from bihuan_attribution.order_file_store import SqlOrderFiles
 from bihuan_attribution.person_store import SqlPersons
 from bihuan_attribution.reconcile_store import SqlAuditor
 from bihuan_attribution.report_store import SqlReports
-from bihuan_attribution.rpc import AttributionServicer, Ports
+from bihuan_attribution.rpc.ports import Ports
+from bihuan_attribution.rpc.service import AttributionServicer
 from bihuan_attribution.settings import AttributionSettings
 from bihuan_attribution.terms_store import SqlTerms
 from bihuan_attribution.use_cases.consume import Bell, Pace, follow
@@ -151,7 +152,7 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
         follow=parts.persons.follow,
         measure=PERSONS_LAG.set,
     )
-    bill = partial(SqlBilling(parts.database).bill, settings.billing_batch)
+    bill = partial(SqlBilling(parts.database, parts.clock, settings.traffic_limits).bill, settings.billing_batch)
     billing_pace = Pace(settings.billing_batch, _BILLING_PAUSE_S)
     return [
         ("billing", partial(follow, bill, committed.listener(), billing_pace, [billed.ring])),

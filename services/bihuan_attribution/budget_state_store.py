@@ -10,6 +10,7 @@ from bihuan_attribution import schema
 from bihuan_attribution.billing_store import BILLING
 from bihuan_attribution.domain.caps import bucket_of, entity_of
 from bihuan_attribution.domain.event import EventType
+from bihuan_attribution.domain.ledger import UNLIMITED_NANOS
 from bihuan_attribution.domain.reserve import BudgetState, Counted, Recount, Reset, Spent
 from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow
 from bihuan_attribution.event_log_store import chunks, consumer_position
@@ -86,7 +87,13 @@ def _spent(connection: sa.Connection, advertiser_id: str, campaigns: list[str], 
             name = row.campaign_id if row.day else f"t:{row.campaign_id}"
             spent.append(Spent(row.day, name, row.charged_nanos + row.accrued_nanos))
     purses = read_purses(connection, {advertiser_id}).values()
-    balance = sum(purse.prepaid_nanos - purse.receivable_nanos for purse in purses)
+    # A credit line that nobody told lets charges pass, and nothing be set aside on it.
+    balance = sum(
+        purse.prepaid_nanos
+        - purse.receivable_nanos
+        + (0 if purse.credit_nanos == UNLIMITED_NANOS else purse.credit_nanos)
+        for purse in purses
+    )
     spent.append(Spent("", "bal", -balance))
     return BudgetState(advertiser_id, position, version, tuple(spent))
 

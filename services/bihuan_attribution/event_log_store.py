@@ -11,6 +11,8 @@ from bihuan.attribution.v1 import event_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.bulk import insert_rows
 from bihuan_attribution.domain.event import (
+    ACTION_EVENTS,
+    NO_SIGNALS,
     ORDER_EVENTS,
     AdFacts,
     EventType,
@@ -18,8 +20,9 @@ from bihuan_attribution.domain.event import (
     Outcome,
     PreparedEvent,
     Result,
+    Signals,
 )
-from bihuan_attribution.wire import order_report
+from bihuan_attribution.wire import action_report, order_report
 from bihuan_shared.sql import Database, insert_ignore, upsert
 
 AD_NAMES = tuple(one.name for one in fields(AdFacts))
@@ -31,10 +34,11 @@ TERMS_HEAD = "terms"
 BILLING_HEAD = "billing"
 """Moved with every batch, so that of two who bill one batch the second begins anew."""
 _CHUNK = 500
+_BOT, _PREFETCH, _DATA_CENTRE = 1, 2, 4
 T = TypeVar("T")
 _TYPES = {int(one): one for one in EventType}
 _LogRow: TypeAlias = tuple[int, int, str, bytes, bytes, int, int, int, *tuple[Any, ...]]
-assert [column.name for column in schema.events.columns][8:-2] == list(AD_NAMES)
+assert [column.name for column in schema.events.columns][8:-4] == list(AD_NAMES)
 _READ = sa.select(schema.events).order_by(schema.events.c.position)
 
 
@@ -72,9 +76,11 @@ def ad_facts_of(row: sa.Row[tuple[object, ...]]) -> AdFacts:
 def logged_event(row: sa.Row[tuple[object, ...]]) -> LoggedEvent:
     """An event from a row of the log, all columns in their order."""
     # Reading by name takes longer than all the rest: four consumers read every event.
-    position, number, event_id, _, body, receive_us, event_us, person_id, *ad, _, sighting = cast("_LogRow", row)
+    position, number, event_id, _, body, receive_us, event_us, person_id, *ad, _, sighting, address, flags = cast(
+        "_LogRow", row
+    )
     event_type = _TYPES[number]
-    is_order = event_type in ORDER_EVENTS
+    is_order, is_action = event_type in ORDER_EVENTS, event_type in ACTION_EVENTS
     return LoggedEvent(
         position=position,
         event_type=event_type,
@@ -82,11 +88,21 @@ def logged_event(row: sa.Row[tuple[object, ...]]) -> LoggedEvent:
         receive_time_us=receive_us,
         event_time_us=event_us,
         person_id=person_id,
-        ad=None if is_order else AdFacts(*ad),
+        ad=None if is_order or is_action else AdFacts(*ad),
         order=order_report(event_pb2.Event.FromString(body)) if is_order else None,
         body=body,
         sighting_id=unsigned(sighting),
+        action=action_report(event_pb2.Event.FromString(body)) if is_action else None,
+        signals=_signals(unsigned(address), flags) if address or flags else NO_SIGNALS,
     )
+
+
+def _signals(address_hash: int, flags: int) -> Signals:
+    return Signals(address_hash, bool(flags & _BOT), bool(flags & _PREFETCH), bool(flags & _DATA_CENTRE))
+
+
+def _flags(signals: Signals) -> int:
+    return _BOT * signals.known_bot | _PREFETCH * signals.prefetch | _DATA_CENTRE * signals.data_centre
 
 
 def signed(sighting_id: int) -> int:
@@ -213,8 +229,9 @@ def _hashes(connection: sa.Connection, event_ids: set[str]) -> dict[tuple[int, s
 
 def _row(event: PreparedEvent, position: int) -> dict[str, object]:
     values = ad_values(event.ad)
-    if event.order is not None:
-        values["advertiser_id"] = event.order.advertiser_id
+    report = event.order or event.action
+    if report is not None:
+        values["advertiser_id"] = report.advertiser_id
     return values | {
         "position": position,
         "event_type": int(event.event_type),
@@ -226,6 +243,8 @@ def _row(event: PreparedEvent, position: int) -> dict[str, object]:
         "person_id": event.person_id,
         "order_id": event.order.order_id if event.order is not None else "",
         "sighting_id": signed(event.sighting_id),
+        "address_hash": signed(event.signals.address_hash),
+        "traffic_flags": _flags(event.signals),
     }
 
 

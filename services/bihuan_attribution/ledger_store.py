@@ -1,13 +1,18 @@
 """The ledger in SQL: entries are added, never changed."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from bihuan_attribution import schema
+from bihuan_attribution.account_store import read_advertisers
 from bihuan_attribution.bulk import insert_rows
+from bihuan_attribution.domain.chain import GENESIS, entry_hash
 from bihuan_attribution.domain.ledger import (
+    PREPAID,
+    UNLIMITED_NANOS,
     Entry,
     Posting,
     Purse,
@@ -17,6 +22,7 @@ from bihuan_attribution.domain.ledger import (
     prepaid_account,
     receivable_account,
 )
+from bihuan_attribution.domain.period import booked_in
 from bihuan_attribution.event_log_store import LEDGER_HEAD, chunks, lock_head, move_head
 from bihuan_attribution.use_cases.ports import BookedEntry
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument
@@ -25,16 +31,32 @@ from bihuan_shared.sql import Database, insert_ignore
 _MAX_BALANCE_NANOS = 2**62
 
 
-def write_entries(connection: sa.Connection, dialect: str, entries: Sequence[Entry]) -> None:
-    """Add entries with their postings and move the balances, in a transaction of the caller."""
+def write_entries(
+    connection: sa.Connection,
+    dialect: str,
+    entries: Sequence[Entry],
+    *,
+    book_time_us: int,
+    purses: Iterable[Purse] = (),
+) -> int:
+    """
+    Add entries with their postings and move the balances, in a transaction of the caller; the id of the first one.
+
+    `purses` are the accounts that the entries were made with; they say how much may be owed afterwards.
+    """
     if not entries:
-        return
+        return 0
     head = lock_head(connection, LEDGER_HEAD)
     ids = {(entry.cause_id, entry.kind): head + index for index, entry in enumerate(entries, 1)}
-    corrected = _entry_ids(connection, {one.corrects_cause_id for one in entries if one.corrects_cause_id})
-    estimates = {cause: number for (cause, kind), number in ids.items() if kind == "commission_estimated"}
-    corrected |= estimates
-    rows = [_entry_row(entry, head + index, corrected) for index, entry in enumerate(entries, 1)]
+    corrected = _entry_ids(connection, {one.corrects_cause_id for one in entries if one.corrects_cause_id}) | ids
+    last_closed, before = _last_closed(connection), _hash_of(connection, head)
+    rows: list[dict[str, object]] = []
+    for index, entry in enumerate(entries, 1):
+        corrects_id = corrected.get((entry.corrects_cause_id, entry.corrects_kind), 0) if entry.corrects_cause_id else 0
+        period, adjustment = booked_in(entry.entry_time_us, last_closed)
+        before = entry_hash(before, head + index, entry, corrects_id, book_time_us, (period, adjustment))
+        booked = BookedEntry(head + index, corrects_id, entry, book_time_us, period, adjustment, before)
+        rows.append(_entry_row(booked))
     insert_rows(connection, schema.entries, rows)
     sides = [
         {"entry_id": head + index, "account": posting.account, "amount_nanos": posting.amount_nanos}
@@ -43,11 +65,22 @@ def write_entries(connection: sa.Connection, dialect: str, entries: Sequence[Ent
     ]
     insert_rows(connection, schema.postings, sides)
     move_head(connection, LEDGER_HEAD, head + len(entries))
-    _move_balances(connection, dialect, account_sums(entries))
+    _move_balances(connection, dialect, account_sums(entries), purses)
+    return head + 1
+
+
+def _last_closed(connection: sa.Connection) -> str:
+    return connection.execute(sa.select(sa.func.max(schema.periods.c.period))).scalar() or ""
+
+
+def _hash_of(connection: sa.Connection, entry_id: int) -> bytes:
+    table = schema.entries
+    found = connection.execute(sa.select(table.c.entry_hash).where(table.c.entry_id == entry_id)).scalar()
+    return bytes(found) if found is not None else GENESIS
 
 
 def read_purses(connection: sa.Connection, advertisers: set[str]) -> dict[tuple[str, str], Purse]:
-    """What the accounts of advertisers hold, by (advertiser, currency)."""
+    """What the accounts of advertisers hold and may owe, by (advertiser, currency)."""
     names = {prepaid_account(one): (one, True) for one in advertisers}
     names |= {receivable_account(one): (one, False) for one in advertisers}
     purses: dict[tuple[str, str], Purse] = {}
@@ -59,7 +92,11 @@ def read_purses(connection: sa.Connection, advertisers: set[str]) -> dict[tuple[
             if is_prepaid:
                 purse.prepaid_nanos = -row.balance_nanos
             else:
-                purse.receivable_nanos = row.balance_nanos
+                purse.receivable_nanos = purse.opening_nanos = row.balance_nanos
+    for advertiser_id, held in read_advertisers(connection, advertisers).items():
+        newest = held[-1]
+        purse = purses.setdefault((advertiser_id, newest.currency), Purse(advertiser_id, 0, 0))
+        purse.credit_nanos = newest.credit_limit_nanos
     return purses
 
 
@@ -104,7 +141,8 @@ class SqlLedger:
                 raise AlreadyExists(f"deposit {entry.cause_id} was made with another content")
             return held[0]
         self._check(connection, entry)
-        write_entries(connection, self.database.dialect, [entry])
+        write_entries(connection, self.database.dialect, [entry], book_time_us=entry.entry_time_us)
+        note_operation(connection, "deposit", entry.cause_id, entry.entry_time_us, _deposit_body(entry))
         return _booked(connection, sa.select(table).where(same))[0]
 
     def _check(self, connection: sa.Connection, entry: Entry) -> None:
@@ -142,20 +180,35 @@ class SqlLedger:
         return [(row.account, row.currency, names[row.account] * row.balance_nanos) for row in rows]
 
 
-def _entry_ids(connection: sa.Connection, causes: set[str]) -> dict[str, int]:
+def note_operation(connection: sa.Connection, kind: str, operation_id: str, time_us: int, body: object) -> None:
+    """Add to the journal of what moves money and is no event; the caller holds the ledger's head."""
+    table = schema.operations
+    last = connection.execute(sa.select(sa.func.max(table.c.seq))).scalar() or 0
+    row = {"seq": last + 1, "kind": kind, "operation_id": operation_id, "time_us": time_us, "body": json.dumps(body)}
+    connection.execute(table.insert(), [row])
+
+
+def _deposit_body(entry: Entry) -> dict[str, object]:
+    amount_nanos = max(posting.amount_nanos for posting in entry.postings)
+    return {"advertiser_id": entry.advertiser_id, "currency": entry.currency, "amount_nanos": amount_nanos}
+
+
+def _entry_ids(connection: sa.Connection, causes: set[str]) -> dict[tuple[str, str], int]:
+    """The entries that can be corrected, by cause and kind."""
     table = schema.entries
-    found: dict[str, int] = {}
+    found: dict[tuple[str, str], int] = {}
     for chunk in chunks(causes):
-        query = sa.select(table.c.cause_id, table.c.entry_id).where(
-            table.c.cause_id.in_(chunk), table.c.kind == "commission_estimated"
+        query = sa.select(table.c.cause_id, table.c.kind, table.c.entry_id).where(
+            table.c.cause_id.in_(chunk), table.c.kind.in_(["commission_estimated", "charge"])
         )
-        found |= {row.cause_id: row.entry_id for row in connection.execute(query)}
+        found |= {(row.cause_id, row.kind): row.entry_id for row in connection.execute(query)}
     return found
 
 
-def _entry_row(entry: Entry, entry_id: int, corrected: dict[str, int]) -> dict[str, object]:
+def _entry_row(booked: BookedEntry) -> dict[str, object]:
+    entry = booked.entry
     return {
-        "entry_id": entry_id,
+        "entry_id": booked.entry_id,
         "kind": entry.kind,
         "cause_type": entry.cause_type,
         "cause_id": entry.cause_id,
@@ -164,15 +217,39 @@ def _entry_row(entry: Entry, entry_id: int, corrected: dict[str, int]) -> dict[s
         "currency": entry.currency,
         "entry_time_us": entry.entry_time_us,
         "decision_id": entry.decision_id,
-        "corrects_entry_id": corrected.get(entry.corrects_cause_id, 0) if entry.corrects_cause_id else 0,
+        "corrects_entry_id": booked.corrects_entry_id,
+        "book_time_us": booked.book_time_us,
+        "period": booked.period,
+        "adjustment": int(booked.adjustment),
+        "order_id": entry.order_id,
+        "position": entry.position,
+        "entry_hash": booked.entry_hash,
+        "pricing_model": entry.pricing_model,
     }
 
 
-def _move_balances(connection: sa.Connection, dialect: str, sums: dict[tuple[str, str], int]) -> None:
+def _move_balances(
+    connection: sa.Connection, dialect: str, sums: dict[tuple[str, str], int], purses: Iterable[Purse]
+) -> None:
     table = schema.accounts
-    names = [{"account": account, "currency": currency, "balance_nanos": 0} for account, currency in sorted(sums)]
+    names = [
+        {
+            "account": account,
+            "currency": currency,
+            "balance_nanos": 0,
+            "limit_nanos": 0 if account.startswith(PREPAID) else UNLIMITED_NANOS,
+        }
+        for account, currency in sorted(sums)
+    ]
     connection.execute(insert_ignore(dialect, table), names)
     where = (table.c.account == sa.bindparam("a")) & (table.c.currency == sa.bindparam("c"))
+    limits = {receivable_account(purse.advertiser_id): purse.ceiling_nanos for purse in purses}
+    ceilings = [{"a": key[0], "c": key[1], "n": limits[key[0]]} for key in sorted(sums) if key[0] in limits]
+    if ceilings:
+        # Not below what is owed already: a lowered credit line stops charges and breaks nothing.
+        balance, asked = table.c.balance_nanos, sa.bindparam("n", type_=sa.BigInteger)
+        limit = sa.case((balance > asked, balance), else_=asked)
+        connection.execute(table.update().where(where).values(limit_nanos=limit), ceilings)
     add = table.update().where(where).values(balance_nanos=table.c.balance_nanos + sa.bindparam("n"))
     connection.execute(add, [{"a": key[0], "c": key[1], "n": total} for key, total in sorted(sums.items())])
 
@@ -185,21 +262,30 @@ def _booked(connection: sa.Connection, query: "sa.Select[tuple[object, ...]]") -
         found = sa.select(table).where(table.c.entry_id.in_(chunk)).order_by(table.c.entry_id, table.c.account)
         for row in connection.execute(found):
             sides[row.entry_id].append(Posting(row.account, row.amount_nanos))
-    return [
-        BookedEntry(
-            row.entry_id,
-            row.corrects_entry_id,
-            Entry(
-                kind=row.kind,
-                cause_type=row.cause_type,
-                cause_id=row.cause_id,
-                advertiser_id=row.advertiser_id,
-                campaign_id=row.campaign_id,
-                currency=row.currency,
-                entry_time_us=row.entry_time_us,
-                decision_id=row.decision_id,
-                postings=tuple(sides[row.entry_id]),
-            ),
-        )
-        for row in rows
-    ]
+    return [_booked_entry(row, tuple(sides[row.entry_id])) for row in rows]
+
+
+def _booked_entry(row: "sa.Row[tuple[object, ...]]", postings: tuple[Posting, ...]) -> BookedEntry:
+    entry = Entry(
+        kind=row.kind,
+        cause_type=row.cause_type,
+        cause_id=row.cause_id,
+        advertiser_id=row.advertiser_id,
+        campaign_id=row.campaign_id,
+        currency=row.currency,
+        entry_time_us=row.entry_time_us,
+        decision_id=row.decision_id,
+        postings=postings,
+        order_id=row.order_id,
+        position=row.position,
+        pricing_model=row.pricing_model,
+    )
+    return BookedEntry(
+        row.entry_id,
+        row.corrects_entry_id,
+        entry,
+        row.book_time_us,
+        row.period,
+        bool(row.adjustment),
+        bytes(row.entry_hash),
+    )

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from bihuan_attribution.billing_store import read_touches
 from bihuan_attribution.domain.event import EventType
 from bihuan_attribution.event_log_store import read_positions
 from bihuan_attribution.order_store import read_orders
 from bihuan_attribution.terms_store import read_terms
+from bihuan_attribution.touch_store import read_touches
 from bihuan_attribution.use_cases.ports import OrderFile
 from bihuan_shared.sql import Database
 

@@ -1,20 +1,23 @@
 """Orders in SQL: one row an order, one an item."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import fields
 
 import sqlalchemy as sa
 
 from bihuan_attribution import schema
-from bihuan_attribution.domain.order import CommissionState, ItemState, OrderKey, OrderState, ReportCredit
+from bihuan_attribution.bulk import insert_rows
+from bihuan_attribution.domain.event import EventType
+from bihuan_attribution.domain.order import Belief, CommissionState, ItemState, OrderKey, OrderState, ReportCredit
 from bihuan_attribution.event_log_store import chunks
 from bihuan_shared.sql import upsert
 
-_PLAIN = tuple(one.name for one in fields(OrderState) if one.name not in ("items", "commission", "credit"))
+_PLAIN = tuple(one.name for one in fields(OrderState) if one.name not in ("items", "commission", "credit", "outcome"))
 _COMMISSION = tuple(one.name for one in fields(CommissionState))
 _CREDIT = tuple(one.name for one in fields(ReportCredit))
 _KEY = ("advertiser_id", "order_id")
-_NO_CREDIT = ReportCredit("", "", "", "", 0, 0)
+_NO_CREDIT = ReportCredit("", "", "", "", "", "", "", "", "", 0, 0)
 
 
 def read_orders(
@@ -55,13 +58,36 @@ def write_orders(connection: sa.Connection, dialect: str, orders: Iterable[Order
             "quantity": item.quantity,
             "paid_micros": item.paid_micros,
             "refunded_micros": item.refunded_micros,
+            "rate_ppm": item.rate_ppm,
+            "shop_id": item.shop_id,
+            "tags": json.dumps(item.tags),
         }
         for order in held
         for item in order.items.values()
     ]
-    changing = ["quantity", "paid_micros", "refunded_micros"]
+    changing = ["quantity", "paid_micros", "refunded_micros", "rate_ppm", "shop_id", "tags"]
     if items:
         connection.execute(upsert(dialect, schema.order_items, key=(*_KEY, "item_id"), update=changing), items)
+
+
+def write_beliefs(
+    connection: sa.Connection, beliefs: Iterable[tuple[OrderKey, int, Belief]], book_time_us: int
+) -> None:
+    """Add what is believed of orders from now on, each since the event at a position."""
+    rows = [
+        {
+            "advertiser_id": key[0],
+            "order_id": key[1],
+            "position": position,
+            "book_time_us": book_time_us,
+            "credited_campaign_id": belief.credited_campaign_id,
+            "order_value_micros": belief.order_value_micros,
+            "billed_campaign_id": belief.billed_campaign_id,
+            "commission_nanos": belief.commission_nanos,
+        }
+        for key, position, belief in beliefs
+    ]
+    insert_rows(connection, schema.order_history, rows)
 
 
 def _read_items(connection: sa.Connection, orders: dict[OrderKey, OrderState]) -> None:
@@ -70,7 +96,15 @@ def _read_items(connection: sa.Connection, orders: dict[OrderKey, OrderState]) -
         for row in connection.execute(sa.select(table).where(table.c.order_id.in_(chunk)).order_by(table.c.item_id)):
             order = orders.get((row.advertiser_id, row.order_id))
             if order is not None:
-                order.items[row.item_id] = ItemState(row.item_id, row.quantity, row.paid_micros, row.refunded_micros)
+                order.items[row.item_id] = ItemState(
+                    row.item_id,
+                    row.quantity,
+                    row.paid_micros,
+                    row.refunded_micros,
+                    row.rate_ppm,
+                    row.shop_id,
+                    tuple(json.loads(row.tags or "[]")),
+                )
 
 
 def _order(row: "sa.Row[tuple[object, ...]]") -> OrderState:
@@ -80,11 +114,13 @@ def _order(row: "sa.Row[tuple[object, ...]]") -> OrderState:
         **{name: values[name] for name in _PLAIN},
         commission=CommissionState(**{name: values[f"commission_{name}"] for name in _COMMISSION}),
         credit=None if credit == _NO_CREDIT else credit,
+        outcome=EventType(row.outcome),
     )
 
 
 def _order_row(order: OrderState) -> dict[str, object]:
     row: dict[str, object] = {name: getattr(order, name) for name in _PLAIN}
+    row["outcome"] = int(order.outcome)
     row |= {f"commission_{name}": getattr(order.commission, name) for name in _COMMISSION}
     credit = order.credit or _NO_CREDIT
     return row | {f"credit_{name}": getattr(credit, name) for name in _CREDIT}

@@ -22,7 +22,7 @@ from bihuan_shared.sql import Database
 _WEEK_US = 7 * 24 * 3_600_000_000
 _PAID, _CANCELLED = frozenset({2, 3}), 4
 _ORDER, _UPDATE, _REFUND = 7, 8, 9
-_UNBILLED = ("over_budget", "no_terms", "currency_mismatch")
+_UNBILLED = ("over_budget", "over_balance", "no_terms", "currency_mismatch")
 
 _CHARGED = """
 SELECT e.currency AS currency,
@@ -41,7 +41,7 @@ WHERE e.position <= :upto
     SELECT 1 FROM events i WHERE i.event_type = 1 AND i.event_id = e.event_id AND i.position <= :upto
       AND i.receive_time_us - e.receive_time_us <= :week))
   AND NOT EXISTS (SELECT 1 FROM unbilled u WHERE u.position = e.position
-      AND u.reason IN ('over_budget', 'no_terms', 'currency_mismatch'))
+      AND (u.reason IN ('over_budget', 'over_balance', 'no_terms', 'currency_mismatch') OR u.reason LIKE 'ivt_%'))
 GROUP BY e.currency
 """
 _LEDGER = """
@@ -159,7 +159,8 @@ def _unbilled(connection: sa.Connection, upto: int, unmatched: int) -> dict[str,
     events = schema.events
     tokens = sa.select(sa.func.count()).where(events.c.position <= upto, events.c.token_id != "")
     charges = sa.select(sa.func.count()).where(schema.entries.c.kind == "charge")
-    waiting = sum(counts.get(name, 0) for name in (*_UNBILLED, "pending_impression", "expired_impression"))
+    kept_out = [name for name in counts if name in _UNBILLED or name.startswith("ivt_")]
+    waiting = sum(counts.get(name, 0) for name in (*kept_out, "pending_impression", "expired_impression"))
     others = connection.execute(tokens).scalar_one() - connection.execute(charges).scalar_one() - waiting
     counts |= {"not_billable": others, "unmatched": unmatched, "parked": parked}
     return {reason: count for reason, count in counts.items() if count}

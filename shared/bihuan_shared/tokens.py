@@ -61,6 +61,10 @@ class TrackingToken:
     # Not in the text of a token that a repeated event is compared by: what was committed before there were sightings
     # must stay the same.
     sighting_id: int = field(default=0, repr=False)
+    # Whose link it was (CPS) with the promoter's own sub-id, and the audience that put the person into the ad group.
+    promoter_id: str = field(default="", repr=False)
+    sub_id: str = field(default="", repr=False)
+    audience_id: str = field(default="", repr=False)
 
 
 class TokenInvalid(InvalidArgument):
@@ -79,12 +83,15 @@ class TokenExpired(InvalidArgument):
         self.token = token
 
 
-# The order and the types of the fields of version 1; the sighting came later and is left out where there is none, so
-# that tokens sealed before still open. An id is UTF-8, or a byte that UTF-8 never has and then the 16
+# The order and the types of the fields of version 1; what came later is left out where there is none, so that tokens
+# sealed before still open. An id is UTF-8, or a byte that UTF-8 never has and then the 16
 # bytes that its 32 hexadecimal digits say.
 _HEX_MARK: Final = b"\xff"
 _Payload = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, int, str, int, str, int, int, int, int, bytes]
 _Sighted = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, int, str, int, str, int, int, int, int, bytes, int]
+_Whole = tuple[
+    bytes, bytes, bytes, bytes, bytes, bytes, bytes, int, str, int, str, int, int, int, int, bytes, int, bytes, bytes, bytes
+]  # fmt: skip
 _ID_FIELDS: Final = frozenset(
     index
     for index, one in enumerate(fields(TrackingToken))
@@ -93,9 +100,12 @@ _ID_FIELDS: Final = frozenset(
 _values_of: Final = attrgetter(*(one.name for one in fields(TrackingToken)))
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(_Payload)
-_sighted_decoder: Final = msgspec.msgpack.Decoder(_Sighted)
-# An array of 17 in MessagePack.
-_SIGHTED_HEADER: Final = b"\xdc\x00\x11"
+# By how an array begins in MessagePack: of 17 and of 20; one of 16 for all others.
+_decoders: Final = {
+    b"\xdc\x00\x11": msgspec.msgpack.Decoder(_Sighted),
+    b"\xdc\x00\x14": msgspec.msgpack.Decoder(_Whole),
+}
+_HEADER_LENGTH: Final = 3
 
 
 class KeyRing:
@@ -190,14 +200,15 @@ def _split(text: str) -> tuple[bytes, bytes, bytes]:
 
 
 def _encode(token: TrackingToken) -> bytes:
-    values = _values_of(token) if token.sighting_id else _values_of(token)[:-1]
+    values = _values_of(token)
+    if not (token.promoter_id or token.sub_id or token.audience_id):
+        values = values[:-3] if token.sighting_id else values[:-4]
     return _encoder.encode([_pack_id(value) if index in _ID_FIELDS else value for index, value in enumerate(values)])
 
 
 def _decode(payload: bytes) -> TrackingToken:
     try:
-        sighted = payload.startswith(_SIGHTED_HEADER)
-        values = _sighted_decoder.decode(payload) if sighted else _decoder.decode(payload)
+        values = _decoders.get(payload[:_HEADER_LENGTH], _decoder).decode(payload)
     except msgspec.DecodeError:
         raise TokenInvalid("the token's content is not of this version") from None
     return TrackingToken(*(_unpack_id(value) if isinstance(value, bytes) else value for value in values))  # type: ignore[arg-type]  # the decoder has checked each position's type

@@ -8,12 +8,18 @@ written. Nothing here reads a clock: the same log gives the same books.
 from collections.abc import Iterable, Sequence
 
 from bihuan_attribution.domain.books import Books, Effects, Unbilled, ad_key
+from bihuan_attribution.domain.charging import Ranking, Till, billable_nanos
 from bihuan_attribution.domain.commission import settle
-from bihuan_attribution.domain.event import DAY_US, AdFacts, EventType, LoggedEvent
-from bihuan_attribution.domain.ledger import Entry, charge_postings
-from bihuan_attribution.domain.order import OrderState, new_order
+from bihuan_attribution.domain.event import DAY_US, ActionReport, AdFacts, EventType, LoggedEvent
+from bihuan_attribution.domain.invalid_traffic import (
+    DEFAULT_LIMITS,
+    Impression,
+    TrafficLimits,
+    general_reason,
+    spans_of,
+)
+from bihuan_attribution.domain.order import Belief, OrderKey, OrderState, new_action, new_order
 from bihuan_attribution.domain.report import Figures
-from bihuan_attribution.domain.terms import TermsBook
 from bihuan_attribution.domain.touch import Touch, touch_of
 
 PENDING_US = 7 * DAY_US
@@ -23,9 +29,13 @@ _Join = tuple[str, str | int]
 class Billing:
     """Folds one batch; `effects` and the spendings of `books` are complete after the last event."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, limits: TrafficLimits = DEFAULT_LIMITS) -> None:
         self.books = books
         self.effects = Effects()
+        self._limits = limits
+        self._till = Till(books, self.effects)
+        self._ranking = Ranking(books, self.effects)
+        self._before = {key: order.believed for key, order in books.orders.items()}
         self._clicks: dict[_Join, list[Touch]] = {}
         self._orders: dict[_Join, list[OrderState]] = {}
         for touch in books.clicks:
@@ -40,69 +50,81 @@ class Billing:
                 self._take_ad(event, event.ad)
             elif event.order is not None:
                 self._take_order(event)
+            elif event.action is not None:
+                self._take_action(event, event.action)
+
+    def beliefs(self) -> list[tuple[OrderKey, int, Belief]]:
+        """What the batch made be believed of orders: key, position of the event, belief."""
+        return self.effects.beliefs(self._before)
 
     def _take_ad(self, event: LoggedEvent, ad: AdFacts) -> None:
-        if event.event_type is EventType.IMPRESSION:
-            self._take_impression(event, ad)
+        # A promoter's link is no advertisement that was shown: its click is where everything begins.
+        if event.event_type is EventType.IMPRESSION or (ad.promoter_id and event.event_type is EventType.CLICK):
+            self._begin(event, ad)
             return
-        impression_us = self.books.impressions.get(ad.token_id)
-        if impression_us is not None and in_time(event, impression_us):
-            self._count(event, ad)
+        impression = self.books.impressions.get(ad.token_id)
+        if impression is not None and in_time(event, impression.receive_time_us):
+            self._count(event, ad, impression)
             return
-        if impression_us is None:
+        if impression is None:
             self.books.pending.setdefault(ad.token_id, []).append(event)
         self.effects.now_pending.append(event)
 
-    def _take_impression(self, event: LoggedEvent, ad: AdFacts) -> None:
-        self.books.impressions[ad.token_id] = event.receive_time_us
-        self._count(event, ad)
+    def _begin(self, event: LoggedEvent, ad: AdFacts) -> None:
+        """Count what a token begins with, and then what waited for it."""
+        impression = Impression(event.receive_time_us, general_reason(event, None, self._limits))
+        self.books.impressions[ad.token_id] = impression
+        self._count(event, ad, None)
         for waiting in self.books.pending.pop(ad.token_id, ()):
             if waiting.ad is not None and in_time(waiting, event.receive_time_us):
                 self.effects.released.append(waiting.position)
-                self._count(waiting, waiting.ad)
+                self._count(waiting, waiting.ad, impression)
 
-    def _count(self, event: LoggedEvent, ad: AdFacts) -> None:
-        touch = touch_of(event, ad)
-        self.effects.touches.append(touch)
-        figures = self.effects.row(ad_key(ad, event.receive_time_us))
-        _count_one(figures, event.event_type)
+    def _count(self, event: LoggedEvent, ad: AdFacts, impression: Impression | None) -> None:
         price_nanos = billable_nanos(event.event_type, ad, self.books.terms)
-        if price_nanos:
-            self._charge(event, ad, price_nanos, figures)
+        figures = self.effects.row(ad_key(ad, event.receive_time_us, self.books.placements))
+        invalid = general_reason(event, impression, self._limits)
+        if invalid:
+            self.effects.touches.append(touch_of(event, ad, invalid=invalid))
+            self.effects.unbilled.append(Unbilled(event.position, invalid, ad.currency, price_nanos))
+            figures.invalid_events += 1
+            return
+        excess = self._rank(event, ad) if event.event_type is EventType.CLICK else ""
+        touch = touch_of(event, ad, excess=excess)
+        self.effects.touches.append(touch)
+        if excess:
+            self.effects.unbilled.append(Unbilled(event.position, excess, ad.currency, price_nanos))
+            figures.invalid_events += 1
+        else:
+            _count_one(figures, event)
+            if price_nanos:
+                self._till.charge(event, ad, price_nanos)
         if event.event_type is EventType.CLICK:
             self._index_click(touch)
             self._move_orders(touch, event)
 
-    def _charge(self, event: LoggedEvent, ad: AdFacts, price_nanos: int, figures: Figures) -> None:
-        terms = self.books.terms.at(ad.campaign_id, event.receive_time_us)
-        if terms is None or terms.currency != ad.currency:
-            reason = "no_terms" if terms is None else "currency_mismatch"
-            self.effects.unbilled.append(Unbilled(event.position, reason, ad.currency, price_nanos))
+    def _rank(self, event: LoggedEvent, ad: AdFacts) -> str:
+        """Why a click is one too many; empty where it is not. Clicks that are too many because of it are made free."""
+        reason = ""
+        for span in spans_of(event, ad, self._limits):
+            first, out = self._ranking.take(span, (event.receive_time_us, ad.token_id))
+            if not first:
+                reason = reason or span.rule
+            if out:
+                self._free(out, span.rule, event)
+        return reason
+
+    def _free(self, token_id: str, rule: str, event: LoggedEvent) -> None:
+        touch = self._click(token_id) or self.books.rivals.get(token_id)
+        if touch is None or touch.excess or touch.position in self.effects.excess:
             return
-        total, daily = self.books.spending(terms, event.receive_time_us)
-        if not (
-            total.has_room(price_nanos, terms.total_limit_nanos)
-            and daily.has_room(price_nanos, terms.daily_limit_nanos)
-        ):
-            self.effects.unbilled.append(Unbilled(event.position, "over_budget", ad.currency, price_nanos))
-            figures.overrun_nanos += price_nanos
-            return
-        total.charged_added_nanos += price_nanos
-        daily.charged_added_nanos += price_nanos
-        figures.spend_nanos += price_nanos
-        self.effects.entries.append(
-            Entry(
-                kind="charge",
-                cause_type="event",
-                cause_id=event.cause_id,
-                advertiser_id=ad.advertiser_id,
-                campaign_id=ad.campaign_id,
-                currency=ad.currency,
-                entry_time_us=event.receive_time_us,
-                decision_id=ad.decision_id,
-                postings=charge_postings(self.books.purse(ad.advertiser_id, ad.currency), price_nanos),
-            )
-        )
+        self.effects.excess[touch.position] = rule
+        price_nanos = billable_nanos(touch.event_type, touch.ad, self.books.terms)
+        self.effects.unbilled.append(Unbilled(touch.position, rule, touch.ad.currency, price_nanos))
+        figures = self.effects.row(ad_key(touch.ad, touch.bill_time_us, self.books.placements))
+        figures.clicks -= 1
+        figures.invalid_events += 1
+        self._till.give_back(touch, f"{EventType.CLICK.word}/{token_id}", event)
 
     def _move_orders(self, touch: Touch, event: LoggedEvent) -> None:
         """A click can be the last one of orders that came before it."""
@@ -131,6 +153,12 @@ class Billing:
             self._orders.setdefault(("click", order.click_id), []).append(order)
         if order.person_id:
             self._orders.setdefault(("person", order.person_id), []).append(order)
+
+    def _take_action(self, event: LoggedEvent, action: ActionReport) -> None:
+        order = new_action(event, action)
+        self.books.orders[order.key] = order
+        self._index_order(order)
+        settle(order, self._clicks_of(order), self._click, event, self.books, self.effects)
 
     def _take_order(self, event: LoggedEvent) -> None:
         report = event.order
@@ -166,23 +194,13 @@ def in_time(event: LoggedEvent, impression_us: int) -> bool:
     return impression_us - event.receive_time_us <= PENDING_US
 
 
-def billable_nanos(event_type: EventType, ad: AdFacts, terms: TermsBook) -> int:
-    """What an event costs by its token: micros per thousand are nanos each. 0 where it is not what is paid for."""
-    if ad.pricing_model == "cpc":
-        return ad.price_micros * 1000 if event_type is EventType.CLICK else 0
-    if ad.pricing_model != "cpm":
-        return 0
-    sold = terms.sold_under(ad.campaign_id, ad.terms_version)
-    trigger = EventType.VIEWABLE if sold is not None and sold.bills_viewable else EventType.IMPRESSION
-    return ad.price_micros if event_type is trigger else 0
-
-
-def _count_one(figures: Figures, event_type: EventType) -> None:
-    if event_type is EventType.IMPRESSION:
+def _count_one(figures: Figures, event: LoggedEvent) -> None:
+    if event.event_type is EventType.IMPRESSION:
         figures.impressions += 1
-    elif event_type is EventType.CLICK:
+        figures.person_impressions += event.person_id > 0
+    elif event.event_type is EventType.CLICK:
         figures.clicks += 1
-    elif event_type is EventType.VIEWABLE:
+    elif event.event_type is EventType.VIEWABLE:
         figures.viewables += 1
     else:
         figures.landings += 1

@@ -2,16 +2,22 @@
 
 from dataclasses import dataclass, field
 
+from bihuan_attribution.domain.accounts import PlacementBook
 from bihuan_attribution.domain.budget_day import budget_day
 from bihuan_attribution.domain.event import AdFacts, LoggedEvent
-from bihuan_attribution.domain.ledger import Entry, Purse
-from bihuan_attribution.domain.order import OrderKey, OrderState
+from bihuan_attribution.domain.invalid_traffic import Impression
+from bihuan_attribution.domain.ledger import Entry, Posting, Purse
+from bihuan_attribution.domain.order import Belief, OrderKey, OrderState
 from bihuan_attribution.domain.report import Figures, ReportKey, hour_of
 from bihuan_attribution.domain.terms import CampaignTerms, TermsBook
 from bihuan_attribution.domain.touch import Touch
 
 SpendingKey = tuple[str, str]
 """Campaign and budget day; the day is empty for the campaign's whole life."""
+SpanKey = tuple[str, str]
+"""Rule and name of a span of clicks."""
+Rank = tuple[int, str]
+"""Time of receipt and token of a click; lower ones come first."""
 
 
 @dataclass(slots=True)
@@ -45,10 +51,19 @@ class Unbilled:
 
 @dataclass(slots=True)
 class Books:
-    """What the store knows about everything that a batch touches."""
+    """
+    What the store knows about everything that a batch touches.
+
+    `ranks` are the first clicks of spans, ascending. `rivals` are the clicks that an earlier one of the batch may put
+    out of a span, by token, and `charged` the entries that charged them, by cause.
+    """
 
     terms: TermsBook
-    impressions: dict[str, int] = field(default_factory=dict)
+    placements: PlacementBook = field(default_factory=PlacementBook)
+    impressions: dict[str, Impression] = field(default_factory=dict)
+    ranks: dict[SpanKey, list[Rank]] = field(default_factory=dict)
+    rivals: dict[str, Touch] = field(default_factory=dict)
+    charged: dict[str, tuple[Posting, ...]] = field(default_factory=dict)
     pending: dict[str, list[LoggedEvent]] = field(default_factory=dict)
     orders: dict[OrderKey, OrderState] = field(default_factory=dict)
     parked: dict[OrderKey, list[LoggedEvent]] = field(default_factory=dict)
@@ -75,7 +90,12 @@ class Books:
 
 @dataclass(slots=True)
 class Effects:
-    """What a batch has to write, beside the spendings of its `Books`."""
+    """
+    What a batch has to write, beside the spendings of its `Books`.
+
+    `ranked` holds spans of clicks as they are now, `excess` why a click that was counted before is free now, by
+    position.
+    """
 
     touches: list[Touch] = field(default_factory=list)
     now_pending: list[LoggedEvent] = field(default_factory=list)
@@ -86,6 +106,22 @@ class Effects:
     entries: list[Entry] = field(default_factory=list)
     unbilled: list[Unbilled] = field(default_factory=list)
     figures: dict[ReportKey, Figures] = field(default_factory=dict)
+    ranked: dict[SpanKey, list[Rank]] = field(default_factory=dict)
+    excess: dict[int, str] = field(default_factory=dict)
+    changed_at: dict[OrderKey, int] = field(default_factory=dict)
+
+    def touch_order(self, order: OrderState, position: int) -> None:
+        """Note that an event may have changed an order."""
+        self.orders[order.key] = order
+        self.changed_at[order.key] = position
+
+    def beliefs(self, before: dict[OrderKey, Belief]) -> list[tuple[OrderKey, int, Belief]]:
+        """What is believed otherwise than before of which order, and since which event."""
+        return [
+            (key, self.changed_at[key], order.believed)
+            for key, order in self.orders.items()
+            if order.believed != before.get(key, Belief())
+        ]
 
     def row(self, key: ReportKey) -> Figures:
         """The figures that a report row gets added."""
@@ -95,13 +131,17 @@ class Effects:
         return held
 
 
-def ad_key(ad: AdFacts, at_us: int) -> ReportKey:
+def ad_key(ad: AdFacts, at_us: int, placements: PlacementBook) -> ReportKey:
     """The report row of an advertisement at an instant."""
     return ReportKey(
         ad.advertiser_id,
         ad.campaign_id,
+        ad.ad_group_id,
         ad.creative_id,
+        ad.audience_id,
         ad.placement_id,
+        placements.traffic_source(ad.placement_id, at_us),
+        ad.promoter_id,
         ad.pricing_model,
         ad.currency,
         hour_of(at_us),

@@ -11,12 +11,14 @@ from bihuan_attribution.domain.books import Books, Effects, Unbilled
 from bihuan_attribution.domain.event import EventType, LoggedEvent
 from bihuan_attribution.domain.ledger import (
     Entry,
+    Payee,
     Posting,
     estimate_postings,
     payable_postings,
     payable_reversal_postings,
+    promoter_account,
 )
-from bihuan_attribution.domain.order import CommissionState, OrderState, ReportCredit
+from bihuan_attribution.domain.order import CommissionState, OrderState, ReportCredit, relation_of
 from bihuan_attribution.domain.report import ReportKey, hour_of
 from bihuan_attribution.domain.touch import Touch, last_click
 from bihuan_shared.money import mul_ppm_nanos
@@ -33,7 +35,7 @@ def settle(
 
     `met` are the clicks that the order meets now: all that join it when it is opened, later the one that was counted.
     """
-    effects.orders[order.key] = order
+    effects.touch_order(order, event.position)
     # An order of before clicks were held tells at least whose commission it bears.
     held = find(order.last_click_id or order.commission.token_id)
     held_cps = find(order.last_cps_click_id or order.commission.token_id)
@@ -41,8 +43,8 @@ def settle(
     last_cps = _later(held_cps, last_click(met, order.buyer, books.terms, model="cps"))
     order.last_click_id = last.ad.token_id if last is not None else ""
     order.last_cps_click_id = last_cps.ad.token_id if last_cps is not None else ""
-    _settle_credit(order, last, effects)
-    if order.paid:
+    _settle_credit(order, last, books, effects)
+    if order.paid and order.outcome is EventType.ORDER:
         _Commission(order, event, books, effects).settle(last_cps)
 
 
@@ -50,33 +52,60 @@ def _later(held: Touch | None, new: Touch | None) -> Touch | None:
     return max((touch for touch in (held, new) if touch is not None), key=lambda touch: touch.rank, default=None)
 
 
-def _settle_credit(order: OrderState, click: Touch | None, effects: Effects) -> None:
+def _settle_credit(order: OrderState, click: Touch | None, books: Books, effects: Effects) -> None:
     counts = click is not None and order.paid and not order.cancelled
     target = None
     if click is not None and counts:
-        ad = click.ad
-        value_micros = order.value_micros
-        target = ReportCredit(ad.campaign_id, ad.creative_id, ad.placement_id, ad.pricing_model, 1, value_micros)
+        # An action has no currency of its own; its campaign's is that of the account.
+        order.currency = order.currency or click.ad.currency
+        target = _credit(order, click, books)
     if target == order.credit:
         return
     for credit, sign in ((order.credit, -1), (target, 1)):
         if credit is not None:
             row = effects.row(_order_row(order, credit))
-            row.orders += sign * credit.orders
-            row.order_value_micros += sign * credit.value_micros
+            if order.outcome is EventType.ENGAGEMENT:
+                row.engagements += sign
+            elif order.outcome is EventType.LEAD:
+                row.leads += sign
+            else:
+                row.orders += sign * credit.orders
+                row.direct_orders += sign * (credit.relation == "direct")
+                row.order_value_micros += sign * credit.value_micros
     order.credit = target
 
 
+def _credit(order: OrderState, click: Touch, books: Books) -> ReportCredit:
+    ad = click.ad
+    terms = books.terms.at(ad.campaign_id, click.touch_time_us)
+    return ReportCredit(
+        campaign_id=ad.campaign_id,
+        creative_id=ad.creative_id,
+        placement_id=ad.placement_id,
+        pricing_model=ad.pricing_model,
+        ad_group_id=ad.ad_group_id,
+        audience_id=ad.audience_id,
+        promoter_id=ad.promoter_id,
+        traffic_source=books.placements.traffic_source(ad.placement_id, click.bill_time_us),
+        relation=relation_of(order, terms) if terms is not None else "",
+        orders=1,
+        value_micros=order.value_micros,
+    )
+
+
 def _order_row(order: OrderState, where: ReportCredit | CommissionState) -> ReportKey:
-    model = where.pricing_model if isinstance(where, ReportCredit) else "cps"
     return ReportKey(
-        order.advertiser_id,
-        where.campaign_id,
-        where.creative_id,
-        where.placement_id,
-        model,
-        order.currency,
-        hour_of(order.order_time_us),
+        advertiser_id=order.advertiser_id,
+        campaign_id=where.campaign_id,
+        ad_group_id=where.ad_group_id,
+        creative_id=where.creative_id,
+        audience_id=where.audience_id,
+        placement_id=where.placement_id,
+        traffic_source=where.traffic_source,
+        promoter_id=where.promoter_id,
+        pricing_model=where.pricing_model if isinstance(where, ReportCredit) else "cps",
+        currency=order.currency,
+        hour_us=hour_of(order.order_time_us),
     )
 
 
@@ -101,7 +130,7 @@ class _Commission:
         if not self.order.commission.token_id:
             return
         commission = self.order.commission
-        self._reverse(commission.net_nanos - self.order.kept_nanos(commission.rate_ppm))
+        self._reverse(commission.net_nanos - self.order.kept_nanos())
         if self.order.completed and not commission.payable:
             self._make_payable()
 
@@ -113,6 +142,7 @@ class _Commission:
         if terms.currency != order.currency:
             self.effects.unbilled.append(Unbilled(self.event.position, "currency_mismatch", order.currency, 0))
             return
+        order.rate(terms)
         order.commission = CommissionState(
             campaign_id=ad.campaign_id,
             creative_id=ad.creative_id,
@@ -120,9 +150,14 @@ class _Commission:
             token_id=ad.token_id,
             decision_id=ad.decision_id,
             rate_ppm=terms.commission_rate_ppm,
-            promoter_share_ppm=terms.promoter_share_ppm,
-            gross_nanos=order.gross_nanos(terms.commission_rate_ppm),
+            promoter_share_ppm=terms.promoter_share_ppm if ad.promoter_id else 0,
+            gross_nanos=order.gross_nanos(),
             estimate_cause=self._cause(ad.token_id),
+            promoter_id=ad.promoter_id,
+            sub_id=ad.sub_id,
+            ad_group_id=ad.ad_group_id,
+            audience_id=ad.audience_id,
+            traffic_source=self.books.placements.traffic_source(ad.placement_id, click.bill_time_us),
         )
         gross_nanos = order.commission.gross_nanos
         if gross_nanos:
@@ -137,7 +172,8 @@ class _Commission:
         if commission.payable:
             keeps = mul_ppm_nanos(commission.net_nanos, commission.promoter_share_ppm)
             purse = self.books.purse(order.advertiser_id, order.currency)
-            postings = payable_reversal_postings(purse, amount_nanos, commission.promoter_nanos - keeps)
+            payee = _promoter(commission, commission.promoter_nanos - keeps)
+            postings = payable_reversal_postings(purse, amount_nanos, payee)
             commission.promoter_nanos = keeps
         else:
             postings = estimate_postings(order.advertiser_id, -amount_nanos)
@@ -151,7 +187,8 @@ class _Commission:
         commission.promoter_nanos = mul_ppm_nanos(amount_nanos, commission.promoter_share_ppm)
         if amount_nanos:
             purse = self.books.purse(order.advertiser_id, order.currency)
-            self._post("commission_payable", payable_postings(purse, amount_nanos, commission.promoter_nanos))
+            payee = _promoter(commission, commission.promoter_nanos)
+            self._post("commission_payable", payable_postings(purse, amount_nanos, payee))
 
     def _count(self, amount_nanos: int) -> None:
         """Add to the report at the order's time, and to what pauses serving today."""
@@ -182,5 +219,12 @@ class _Commission:
                 decision_id=commission.decision_id,
                 postings=postings,
                 corrects_cause_id=commission.estimate_cause if corrects else "",
+                order_id=order.order_id,
+                position=self.event.position,
+                pricing_model="cps",
             )
         )
+
+
+def _promoter(commission: CommissionState, share_nanos: int) -> Payee:
+    return Payee(promoter_account(commission.promoter_id) if commission.promoter_id else "", share_nanos)

@@ -31,6 +31,7 @@ class EventType(IntEnum):
 _WORDS = {one: one.name.lower() for one in EventType}
 TOKEN_EVENTS = frozenset({EventType.IMPRESSION, EventType.VIEWABLE, EventType.CLICK, EventType.LANDING})
 ORDER_EVENTS = frozenset({EventType.ORDER, EventType.ORDER_UPDATE, EventType.REFUND})
+ACTION_EVENTS = frozenset({EventType.ENGAGEMENT, EventType.LEAD})
 
 
 class OrderStatus(IntEnum):
@@ -69,8 +70,41 @@ class OrderReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ActionReport:
+    """What somebody did after an advertisement; `reference` is the advertiser's own of a contact that was left."""
+
+    advertiser_id: str
+    name: str
+    action_time_us: int
+    click_id: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """
+    What the receiving server saw of an event's traffic.
+
+    `address_hash` is of the network address under a key of the day, 0 where it is not known; it is never the address.
+    """
+
+    address_hash: int = 0
+    known_bot: bool = False
+    prefetch: bool = False
+    data_centre: bool = False
+
+
+NO_SIGNALS = Signals()
+
+
+@dataclass(frozen=True, slots=True)
 class AdFacts:
-    """What a tracking token says about the advertisement; the price is in micros per thousand (CPM) or per click."""
+    """
+    What a tracking token says about the advertisement; the price is in micros per thousand (CPM) or per click.
+
+    `promoter_id` and `sub_id` are of a promoter's link, `audience_id` is the audience that put the person into the ad
+    group; empty where there is none.
+    """
 
     token_id: str
     decision_id: str
@@ -84,6 +118,9 @@ class AdFacts:
     price_micros: int
     currency: str
     reservation_id: str
+    promoter_id: str = ""
+    sub_id: str = ""
+    audience_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +142,8 @@ class IncomingEvent:
     content: bytes
     body: bytes
     sighting_id: int = 0
+    action: ActionReport | None = None
+    signals: Signals = NO_SIGNALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +160,8 @@ class PreparedEvent:
     ad: AdFacts | None
     order: OrderReport | None
     sighting_id: int = 0
+    action: ActionReport | None = None
+    signals: Signals = NO_SIGNALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +183,14 @@ class LoggedEvent:
     order: OrderReport | None
     body: bytes = b""
     sighting_id: int = 0
+    action: ActionReport | None = None
+    signals: Signals = NO_SIGNALS
+
+    @property
+    def advertiser_id(self) -> str:
+        """Whose it is."""
+        owner = self.ad or self.order or self.action
+        return owner.advertiser_id if owner is not None else ""
 
     @property
     def cause_id(self) -> str:

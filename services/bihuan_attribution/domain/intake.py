@@ -3,10 +3,12 @@
 from hashlib import blake2b
 
 from bihuan_attribution.domain.event import (
+    ACTION_EVENTS,
     DAY_US,
     MINUTE_US,
     ORDER_EVENTS,
     TOKEN_EVENTS,
+    ActionReport,
     AdFacts,
     EventType,
     IncomingEvent,
@@ -22,6 +24,8 @@ from bihuan_shared.tokens import KeyRing, TrackingToken
 CLOCK_SKEW_US = 5 * MINUTE_US
 ORDER_AGE_US = 30 * DAY_US
 MAX_PERSON_ID = 2**63 - 1
+ACTION_MARK = "\x1f"
+"""Actions are joined to touches as orders are, under ids that begin with this; no order's may."""
 MAX_ORDER_MICROS = 10**14
 """Most that an order may come to; sums of more would not fit the ledger's columns."""
 
@@ -47,7 +51,9 @@ def prepare(event: IncomingEvent, keys: KeyRing, now_us: int) -> PreparedEvent |
         return _prepare_token_event(event, keys, receive_us)
     if event.event_type in ORDER_EVENTS:
         return _prepare_order_event(event, receive_us)
-    return _rejected(event, "NOT_YET", "event_type")
+    if event.event_type in ACTION_EVENTS:
+        return _prepare_action(event, receive_us)
+    return _rejected(event, "INVALID_FIELD", "event_type")
 
 
 def _rejected(event: IncomingEvent, reason: str, field: str) -> Result:
@@ -55,8 +61,8 @@ def _rejected(event: IncomingEvent, reason: str, field: str) -> Result:
 
 
 def _prepare_token_event(event: IncomingEvent, keys: KeyRing, receive_us: int) -> PreparedEvent | Result:
-    if not event.token:
-        return _rejected(event, "INVALID_FIELD", "token")
+    if not event.token or event.action is not None:
+        return _rejected(event, "INVALID_FIELD", "action" if event.token else "token")
     try:
         token = keys.open(event.token, receive_us)
     except BihuanError as error:
@@ -75,6 +81,7 @@ def _prepare_token_event(event: IncomingEvent, keys: KeyRing, receive_us: int) -
         sighting_id=0 if withheld or not token.person_id else token.sighting_id,
         ad=ad_facts(token),
         order=None,
+        signals=event.signals,
     )
 
 
@@ -93,6 +100,9 @@ def ad_facts(token: TrackingToken) -> AdFacts:
         price_micros=token.price_micros,
         currency=token.currency,
         reservation_id=token.reservation_id,
+        promoter_id=token.promoter_id,
+        sub_id=token.sub_id,
+        audience_id=token.audience_id,
     )
 
 
@@ -101,7 +111,7 @@ def _prepare_order_event(event: IncomingEvent, receive_us: int) -> PreparedEvent
     fault = _order_fault(event, order)
     if fault or order is None:
         return _rejected(event, "INVALID_FIELD", fault or "order")
-    if not receive_us - ORDER_AGE_US <= order.order_time_us <= receive_us + CLOCK_SKEW_US:
+    if not _is_timely(order.order_time_us, receive_us):
         return _rejected(event, "TIME_OUT_OF_RANGE", "order.order_time")
     return PreparedEvent(
         event_type=event.event_type,
@@ -117,6 +127,46 @@ def _prepare_order_event(event: IncomingEvent, receive_us: int) -> PreparedEvent
     )
 
 
+def _is_timely(told_time_us: int, receive_us: int) -> bool:
+    return receive_us - ORDER_AGE_US <= told_time_us <= receive_us + CLOCK_SKEW_US
+
+
+def _prepare_action(event: IncomingEvent, receive_us: int) -> PreparedEvent | Result:
+    action = event.action
+    fault = _action_fault(event, action)
+    if fault or action is None:
+        return _rejected(event, "INVALID_FIELD", fault or "action")
+    if not _is_timely(action.action_time_us, receive_us):
+        return _rejected(event, "TIME_OUT_OF_RANGE", "action.action_time")
+    return PreparedEvent(
+        event_type=event.event_type,
+        event_id=event.event_id,
+        body_hash=_digest(event.content),
+        body=event.body,
+        receive_time_us=receive_us,
+        event_time_us=action.action_time_us,
+        person_id=event.person_id if event.measurable else 0,
+        sighting_id=event.sighting_id if event.measurable and event.person_id else 0,
+        ad=None,
+        order=None,
+        action=action,
+    )
+
+
+def _action_fault(event: IncomingEvent, action: ActionReport | None) -> str:
+    """The field that is wrong, or nothing."""
+    if action is None:
+        return "action"
+    checks = (
+        (bool(event.token), "token"),
+        (event.order is not None, "order"),
+        (not event.event_id, "event_id"),
+        (event.person_id > MAX_PERSON_ID, "person.person_id"),
+        (bool(action.reference) and event.event_type is not EventType.LEAD, "action.reference"),
+    )
+    return next((field for wrong, field in checks if wrong), "")
+
+
 def _order_fault(event: IncomingEvent, order: OrderReport | None) -> str:
     """The field that is wrong, or nothing."""
     if order is None:
@@ -124,8 +174,10 @@ def _order_fault(event: IncomingEvent, order: OrderReport | None) -> str:
     if event.token:
         return "token"
     checks = (
+        (event.action is not None, "action"),
         (not event.event_id, "event_id"),
         (event.person_id > MAX_PERSON_ID, "person.person_id"),
+        (order.order_id.startswith(ACTION_MARK), "order.order_id"),
         (event.event_type is EventType.ORDER and not order.lines, "order.items"),
         (event.event_type is not EventType.REFUND and order.status is OrderStatus.UNSPECIFIED, "order.status"),
         (event.event_type is EventType.REFUND and not order.lines, "order.refund_items"),

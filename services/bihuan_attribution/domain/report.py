@@ -16,16 +16,24 @@ class Dimension(IntEnum):
     PRICING_MODEL = 5
     DAY = 6
     HOUR = 7
+    AD_GROUP = 8
+    AUDIENCE = 9
+    TRAFFIC_SOURCE = 10
+    PROMOTER = 11
 
 
 @dataclass(frozen=True, slots=True)
 class ReportKey:
-    """One row: `hour_us` is the start of a UTC hour."""
+    """One row: `hour_us` is the start of a UTC hour; what does not apply is empty."""
 
     advertiser_id: str
     campaign_id: str
+    ad_group_id: str
     creative_id: str
+    audience_id: str
     placement_id: str
+    traffic_source: str
+    promoter_id: str
     pricing_model: str
     currency: str
     hour_us: int
@@ -39,7 +47,12 @@ class Figures:
     viewables: int = 0
     clicks: int = 0
     landings: int = 0
+    engagements: int = 0
+    leads: int = 0
     orders: int = 0
+    direct_orders: int = 0
+    invalid_events: int = 0
+    person_impressions: int = 0
     order_value_micros: int = 0
     spend_nanos: int = 0
     overrun_nanos: int = 0

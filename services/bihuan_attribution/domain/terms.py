@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from bihuan_attribution.domain.event import DAY_US
+from bihuan_attribution.domain.versions import VersionBook
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument
 
 UNLIMITED_NANOS = 2**62
@@ -12,6 +13,8 @@ DEFAULT_CLICK_WINDOW_US = 15 * DAY_US
 DEFAULT_VIEW_WINDOW_US = DAY_US
 MAX_CLICK_WINDOW_US = 90 * DAY_US
 MAX_VIEW_WINDOW_US = 30 * DAY_US
+CATEGORY = "category:"
+"""How a tag begins that names the category of an item."""
 
 
 class CapLevel(IntEnum):
@@ -42,6 +45,15 @@ class FrequencyCap:
 
 
 @dataclass(frozen=True, slots=True)
+class CommissionRate:
+    """A rate of one item, or of everything of one category; the other of the two is empty."""
+
+    item_id: str
+    category: str
+    rate_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignTerms:
     """One version of a campaign's terms. Budgets of 0 mean no limit; `pricing_model` is cpd, cpm, cpc or cps."""
 
@@ -62,6 +74,19 @@ class CampaignTerms:
     view_window_us: int
     caps: tuple[FrequencyCap, ...]
     stopped: bool
+    commission_rates: tuple[CommissionRate, ...] = ()
+    shop_id: str = ""
+    item_ids: tuple[str, ...] = ()
+
+    def rate_of(self, item_id: str, tags: Iterable[str]) -> int:
+        """The rate of an item in ppm: its own, else that of its first category that has one, else the campaign's."""
+        by_category: dict[str, int] = {}
+        for one in self.commission_rates:
+            if one.item_id and one.item_id == item_id:
+                return one.rate_ppm
+            if one.category:
+                by_category.setdefault(CATEGORY + one.category, one.rate_ppm)
+        return next((by_category[tag] for tag in tags if tag in by_category), self.commission_rate_ppm)
 
     @property
     def daily_limit_nanos(self) -> int:
@@ -105,47 +130,20 @@ def is_new(terms: CampaignTerms, held: Sequence[CampaignTerms]) -> bool:
     return True
 
 
-class TermsBook:
+class TermsBook(VersionBook[CampaignTerms]):
     """All versions of the terms of some campaigns."""
 
-    __slots__ = ("_versions",)
+    __slots__ = ()
 
     def __init__(self, terms: Iterable[CampaignTerms] = ()) -> None:
-        self._versions: dict[str, list[CampaignTerms]] = {}
+        super().__init__()
         for one in terms:
             self.add(one)
 
     def add(self, terms: CampaignTerms) -> None:
         """Take in one version; a version that is held already is left as it is."""
-        held = self._versions.setdefault(terms.campaign_id, [])
-        if any(one.version == terms.version for one in held):
-            return
-        held.append(terms)
-        held.sort(key=lambda one: one.version)
-
-    def versions(self, campaign_id: str) -> Sequence[CampaignTerms]:
-        """What is held of a campaign, oldest version first."""
-        return self._versions.get(campaign_id, ())
-
-    def in_force(self, campaign_id: str, at_us: int) -> CampaignTerms | None:
-        """The newest version whose time has come at `at_us`; None before the first one."""
-        for one in reversed(self._versions.get(campaign_id, ())):
-            if one.effective_time_us <= at_us:
-                return one
-        return None
-
-    def at(self, campaign_id: str, at_us: int) -> CampaignTerms | None:
-        """Like `in_force`, but the first version also covers what happened before it; None for an unknown campaign."""
-        held = self._versions.get(campaign_id)
-        return self.in_force(campaign_id, at_us) or (held[0] if held else None)
-
-    def sold_under(self, campaign_id: str, version: int) -> CampaignTerms | None:
-        """The version that a token names, or the newest older one; None for an unknown campaign."""
-        held = self._versions.get(campaign_id)
-        if not held:
-            return None
-        return next((one for one in reversed(held) if one.version <= version), held[0])
+        self.put(terms.campaign_id, terms)
 
     def of_advertiser(self, advertiser_id: str) -> list[str]:
         """Campaigns of an advertiser."""
-        return [key for key, held in self._versions.items() if held[-1].advertiser_id == advertiser_id]
+        return [key for key in self.names() if self.versions(key)[-1].advertiser_id == advertiser_id]

@@ -9,7 +9,11 @@ from bihuan_attribution.domain.terms import TermsBook
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """A counted contact of somebody with an advertisement. `touch_time_us` is for windows, `bill_time_us` for books."""
+    """
+    A contact of somebody with an advertisement. `touch_time_us` is for windows, `bill_time_us` for books.
+
+    `invalid` says why it is no contact of a person at all, `excess` why a click is free; both are empty for most.
+    """
 
     position: int
     event_type: EventType
@@ -17,6 +21,8 @@ class Touch:
     bill_time_us: int
     person_id: int
     ad: AdFacts
+    invalid: str = ""
+    excess: str = ""
 
     def is_click(self, token_id: str) -> bool:
         """Whether it is the click of a token."""
@@ -28,9 +34,18 @@ class Touch:
         return (self.touch_time_us, self.ad.token_id)
 
 
-def touch_of(event: LoggedEvent, ad: AdFacts) -> Touch:
+def touch_of(event: LoggedEvent, ad: AdFacts, *, invalid: str = "", excess: str = "") -> Touch:
     """The touch that an event of an advertisement is."""
-    return Touch(event.position, event.event_type, event.event_time_us, event.receive_time_us, event.person_id, ad)
+    return Touch(
+        event.position,
+        event.event_type,
+        event.event_time_us,
+        event.receive_time_us,
+        event.person_id,
+        ad,
+        invalid,
+        excess,
+    )
 
 
 @dataclass(frozen=True, slots=True)

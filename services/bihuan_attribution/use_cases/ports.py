@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bihuan_attribution.domain.accounts import AdvertiserTerms, PlacementTerms
 from bihuan_attribution.domain.event import LoggedEvent, PreparedEvent, Result
 from bihuan_attribution.domain.ledger import Entry
 from bihuan_attribution.domain.order import OrderState
@@ -15,11 +16,20 @@ from bihuan_attribution.domain.touch import Touch
 
 @dataclass(frozen=True, slots=True)
 class BookedEntry:
-    """An entry as it stands in the ledger; its postings are sorted by account."""
+    """
+    An entry as it stands in the ledger; its postings are sorted by account.
+
+    It is booked at `book_time_us` in `period`, as an adjustment where its own period was closed; `entry_hash` chains it
+    to the entry before.
+    """
 
     entry_id: int
     corrects_entry_id: int
     entry: Entry
+    book_time_us: int
+    period: str
+    adjustment: bool
+    entry_hash: bytes
 
 
 class EventLog(Protocol):
@@ -50,10 +60,19 @@ class EventLog(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class TermsBatch:
+    """Terms that are taken in together: of campaigns, of accounts, of placements."""
+
+    terms: Sequence[CampaignTerms] = ()
+    advertisers: Sequence[AdvertiserTerms] = ()
+    placements: Sequence[PlacementTerms] = ()
+
+
 class TermsStore(Protocol):
     """Terms as committed."""
 
-    async def put(self, terms: Sequence[CampaignTerms]) -> int:
+    async def put(self, batch: TermsBatch) -> int:
         """Take in versions, all or none; how many were new."""
         ...
 

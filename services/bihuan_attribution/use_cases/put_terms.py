@@ -1,10 +1,8 @@
 """Terms: taken in with their store, and held in memory for those who decide."""
 
-from collections.abc import Sequence
-
 from bihuan_attribution.domain.budget_day import is_time_zone
 from bihuan_attribution.domain.terms import CampaignTerms, TermsBook, check_windows
-from bihuan_attribution.use_cases.ports import Budgets, TermsStore
+from bihuan_attribution.use_cases.ports import Budgets, TermsBatch, TermsStore
 from bihuan_shared.errors import InvalidArgument
 
 
@@ -28,18 +26,27 @@ class TermsView:
         return [one for one in held if one is not None]
 
 
-async def put_terms(terms: Sequence[CampaignTerms], store: TermsStore, view: TermsView, budgets: Budgets) -> None:
+async def put_terms(batch: TermsBatch, store: TermsStore, view: TermsView, budgets: Budgets) -> None:
     """
     Commit terms, all or none, and let them hold.
 
-    Raises InvalidArgument for a window or a time zone that cannot be, and what `domain.terms.is_new` raises.
+    Raises InvalidArgument for an empty batch and for a window or a time zone that cannot be, and what
+    `domain.terms.is_new` raises.
     """
-    for index, one in enumerate(terms):
+    if not any((batch.terms, batch.advertisers, batch.placements)):
+        raise InvalidArgument.of("terms", "at least one of the lists must hold something")
+    for index, one in enumerate(batch.terms):
         check_windows(one, f"terms[{index}]")
-        if not is_time_zone(one.time_zone):
-            raise InvalidArgument.of(f"terms[{index}].time_zone", "is not a known IANA name")
-    await store.put(terms)
+        _check_time_zone(one.time_zone, f"terms[{index}]")
+    for index, account in enumerate(batch.advertisers):
+        _check_time_zone(account.time_zone, f"advertisers[{index}]")
+    await store.put(batch)
     await view.refresh()
     # New caps count what was shown before them.
-    for advertiser_id in sorted({one.advertiser_id for one in terms if one.caps}):
+    for advertiser_id in sorted({one.advertiser_id for one in batch.terms if one.caps}):
         await budgets.forget(advertiser_id)
+
+
+def _check_time_zone(name: str, path: str) -> None:
+    if not is_time_zone(name):
+        raise InvalidArgument.of(f"{path}.time_zone", "is not a known IANA name")

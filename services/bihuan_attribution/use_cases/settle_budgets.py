@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from bihuan_attribution.domain.billing import billable_nanos
 from bihuan_attribution.domain.budget_day import budget_day
 from bihuan_attribution.domain.caps import cap_slots
+from bihuan_attribution.domain.charging import billable_nanos
 from bihuan_attribution.domain.event import AdFacts, EventType, LoggedEvent
 from bihuan_attribution.domain.reserve import Recount, Settled
 from bihuan_attribution.domain.terms import CapLevel
@@ -71,8 +71,7 @@ class BudgetSettler:
             await self._terms.refresh()
         by_advertiser: dict[str, list[LoggedEvent]] = defaultdict(list)
         for event in events:
-            advertiser_id = event.ad.advertiser_id if event.ad else event.order.advertiser_id if event.order else ""
-            by_advertiser[advertiser_id].append(event)
+            by_advertiser[event.advertiser_id].append(event)
         for advertiser_id, some in by_advertiser.items():
             await self._settle(advertiser_id, some)
         await self._log.advance(BUDGETS, events[-1].position)

@@ -14,6 +14,7 @@ from bihuan_attribution.billing_store import SqlBilling
 from bihuan_attribution.budget_state_store import SqlBudgetState
 from bihuan_attribution.budget_store import RedisBudgets
 from bihuan_attribution.domain.event import Result
+from bihuan_attribution.domain.invalid_traffic import TrafficLimits
 from bihuan_attribution.domain.reserve import Answer, Candidate, Item
 from bihuan_attribution.domain.terms import CampaignTerms
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
@@ -23,7 +24,7 @@ from bihuan_attribution.person_store import SqlPersons
 from bihuan_attribution.reconcile_store import SqlAuditor
 from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.terms_store import SqlTerms
-from bihuan_attribution.use_cases.ports import Reconciliation
+from bihuan_attribution.use_cases.ports import Reconciliation, TermsBatch
 from bihuan_attribution.use_cases.put_terms import TermsView, put_terms
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
@@ -35,6 +36,8 @@ from bihuan_shared.sql import Database
 from bihuan_shared.tokens import KeyRing, TrackingToken
 
 NOW_US = 1_700_000_000_000_000
+LIMITS = TrafficLimits(0, 0, 0, 0)
+"""Everything happens at one instant here, which no human does."""
 
 TERMS = CampaignTerms(
     campaign_id="cpm-1",
@@ -75,7 +78,7 @@ class World:
         self.ledger = SqlLedger(self.database)
         self.reports = SqlReports(self.database)
         self.orders = SqlOrderFiles(self.database)
-        self.billing = SqlBilling(self.database)
+        self.billing = SqlBilling(self.database, self.clock, LIMITS)
         self.persons = SqlPersons(self.database)
 
     def token(
@@ -86,6 +89,7 @@ class World:
         price: int = 2_000_000,
         person: int = 7,
         sighting: int = 0,
+        promoter: str = "",
     ) -> str:
         self.nonces += 1
         token = TrackingToken(
@@ -106,6 +110,7 @@ class World:
             reserve_nanos=0,
             reservation_id=f"r-{token_id}",
             sighting_id=sighting,
+            promoter_id=promoter,
         )
         return self.keys.seal(token, self.nonces.to_bytes(12, "big"))
 
@@ -180,7 +185,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
     database = await Database.open(database_url, schema.metadata, schema="attribution")
     await prepare_heads(database)
     world = World(database)
-    await world.terms.put([TERMS, CPC, CPS])
+    await world.terms.put(TermsBatch([TERMS, CPC, CPS]))
     yield world
     await world.recorder.close()
     await database.close()
@@ -217,7 +222,7 @@ class Desk:
         self.settler = BudgetSettler(self.world.log, self.budgets, self.truth, self.view, self.reserver, persons)
 
     async def put(self, *terms: CampaignTerms) -> None:
-        await put_terms(terms, self.world.terms, self.view, self.budgets)
+        await put_terms(TermsBatch(terms), self.world.terms, self.view, self.budgets)
 
     async def deposit(self, nanos: int, name: str = "d1") -> None:
         await self.world.ledger.deposit("acme", name, "CNY", nanos, 1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bihuan.attribution.v1 import event_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.event_log_store import prepare_heads
-from bihuan_attribution.use_cases.ports import ReportQuery
+from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
 from bihuan_shared.clock import DAY_US
 from bihuan_shared.sql import Database
 
@@ -66,7 +66,7 @@ async def play(folder: str, make_world: MakeWorld, history: list[tuple[str, int,
             replace(plain, campaign_id="v", bills_viewable=True),
             replace(plain, campaign_id="s2", pricing_model="cps", commission_rate_ppm=777, click_window_us=3 * DAY_US),
         ]
-        await world.terms.put(terms)
+        await world.terms.put(TermsBatch(terms))
         await world.ledger.deposit("acme", "d1", "CNY", 2_000, 1)
         if history:
             await world.record(*(build_event(world, terms, step) for step in history))

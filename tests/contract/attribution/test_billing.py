@@ -11,7 +11,7 @@ from bihuan_attribution import schema
 from bihuan_attribution.billing_store import SqlBilling
 from bihuan_attribution.domain.report import Dimension, ReportLine
 from bihuan_attribution.use_cases.explain import explain_order
-from bihuan_attribution.use_cases.ports import ReportQuery
+from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
 from bihuan_shared.clock import DAY_US, HOUR_US
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, NotFound
 
@@ -22,9 +22,9 @@ ALL = ReportQuery((Dimension.CAMPAIGN,), None, None, (), (), 100)
 STEPS = ["folded", "touches", "orders", "entries", "written", "budgets", "positioned"]
 
 
-async def _clicked(world: "World", campaign: str, token_id: str, **options: int) -> None:
+async def _clicked(world: "World", campaign: str, token_id: str, *, promoter: str = "", price: int = 2_000_000) -> None:
     held = {one.campaign_id: one for one in (await world.terms.since(0))[1]}
-    token = world.token(token_id, held[campaign], **options)
+    token = world.token(token_id, held[campaign], promoter=promoter, price=price)
     await world.record(world.beacon("impression", token), world.beacon("click", token))
 
 
@@ -79,7 +79,7 @@ async def test_a_click_whose_impression_comes_after_seven_days_expires(world: "W
 
 
 async def test_nothing_is_charged_beyond_a_budget_and_the_rest_is_free_and_reported(world: "World") -> None:
-    await world.terms.put([replace((await world.terms.since(0))[1][0], version=2, total_micros=5_000)])
+    await world.terms.put(TermsBatch([replace((await world.terms.since(0))[1][0], version=2, total_micros=5_000)]))
     await world.record(*(world.beacon("impression", world.token(f"t{n}")) for n in range(5)))
     await world.bill(2)
     assert await world.charged() == 4_000_000
@@ -91,7 +91,7 @@ async def test_nothing_is_charged_beyond_a_budget_and_the_rest_is_free_and_repor
 async def test_a_budget_lowered_below_what_is_charged_breaks_nothing(world: "World") -> None:
     await world.record(world.beacon("impression", world.token("t1")))
     await world.bill()
-    await world.terms.put([replace((await world.terms.since(0))[1][0], version=2, total_micros=1)])
+    await world.terms.put(TermsBatch([replace((await world.terms.since(0))[1][0], version=2, total_micros=1)]))
     await world.record(world.beacon("impression", world.token("t2")))
     await world.bill()
     assert await world.charged() == 2_000_000
@@ -114,7 +114,7 @@ async def test_a_crash_at_any_step_leaves_nothing_and_the_next_run_everything(wo
             raise RuntimeError(name)
 
     with pytest.raises(RuntimeError):
-        await SqlBilling(world.database, crash).bill(100)
+        await SqlBilling(world.database, world.clock, checkpoint=crash).bill(100)
     tables = (schema.touches, schema.orders, schema.entries, schema.budgets, schema.figures, schema.consumers)
     sizes = [sa.select(sa.func.count()).select_from(table) for table in tables]
     counts = await world.database.read(lambda c: [c.execute(size).scalar_one() for size in sizes])
@@ -125,7 +125,7 @@ async def test_a_crash_at_any_step_leaves_nothing_and_the_next_run_everything(wo
 
 @pytest.mark.parametrize("batch", [1, 100])
 async def test_commission_is_estimated_payable_and_reversed(world: "World", batch: int) -> None:
-    await _clicked(world, "cps-1", "t1")
+    await _clicked(world, "cps-1", "t1", promoter="pia")
     await world.record(
         world.order("e1", click_id="t1", person=0),
         world.order("e2", update=True, status=event_pb2.ORDER_STATUS_COMPLETED),
@@ -143,12 +143,12 @@ async def test_commission_is_estimated_payable_and_reversed(world: "World", batc
         "platform:estimated": 10_000_000_000,
         "advertiser:receivable:acme": 10_000_000_000,
         "platform:revenue": -7_500_000_000,
-        "promoter:payable": -2_500_000_000,
+        "promoter:payable:pia": -2_500_000_000,
     }
     assert entries[2][2] == {
         "advertiser:receivable:acme": -4_000_000_000,
         "platform:revenue": 3_000_000_000,
-        "promoter:payable": 1_000_000_000,
+        "promoter:payable:pia": 1_000_000_000,
     }
     assert await world.charged() == 6_000_000_000
 
@@ -182,7 +182,7 @@ async def test_a_late_click_takes_the_order_over(world: "World") -> None:
     await world.record(world.order("e1"))
     await world.bill()
     other = replace((await world.terms.since(0))[1][2], campaign_id="cps-2", commission_rate_ppm=200_000)
-    await world.terms.put([other])
+    await world.terms.put(TermsBatch([other]))
     token = world.token("t2", other)
     await world.record(world.beacon("impression", token, early), world.beacon("click", token, early))
     await world.bill()
@@ -241,12 +241,12 @@ async def test_every_entry_is_reached_from_its_corrected_one(world: "World") -> 
 
 async def test_terms_are_taken_once_and_conflicts_are_refused(world: "World") -> None:
     held = (await world.terms.since(0))[1][0]
-    assert await world.terms.put([held]) == 0
+    assert await world.terms.put(TermsBatch([held])) == 0
     with pytest.raises(AlreadyExists):
-        await world.terms.put([replace(held, bid_micros=1)])
-    await world.terms.put([replace(held, version=3)])
+        await world.terms.put(TermsBatch([replace(held, bid_micros=1)]))
+    await world.terms.put(TermsBatch([replace(held, version=3)]))
     with pytest.raises(FailedPrecondition) as stale:
-        await world.terms.put([replace(held, version=2)])
+        await world.terms.put(TermsBatch([replace(held, version=2)]))
     assert stale.value.reason == "STALE_TERMS"
     with pytest.raises(FailedPrecondition):
-        await world.terms.put([replace(held, campaign_id="new", currency="EUR")])
+        await world.terms.put(TermsBatch([replace(held, campaign_id="new", currency="EUR")]))

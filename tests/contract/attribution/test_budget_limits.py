@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from bihuan_attribution import schema
 from bihuan_attribution.billing_store import SqlBilling
 from bihuan_attribution.domain.books import Spending
+from bihuan_attribution.use_cases.ports import TermsBatch
 from bihuan_shared.clock import DAY_US
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ async def _two_budgets(world: "World") -> None:
     plain = (await world.terms.since(0))[1][0]
     daily = replace(plain, campaign_id="daily", daily_micros=TWO_AND_A_HALF_MICROS)
     total = replace(plain, campaign_id="total", total_micros=TWO_AND_A_HALF_MICROS)
-    await world.terms.put([daily, total])
+    await world.terms.put(TermsBatch([daily, total]))
     tokens = [world.token(f"{one.campaign_id}-{n}", one) for n in range(4) for one in (daily, total)]
     await world.record(*(world.beacon("impression", token) for token in tokens))
 
@@ -37,7 +38,7 @@ async def _two_budgets(world: "World") -> None:
 @pytest.mark.parametrize("batch", [1, 3, 100])
 async def test_two_budgets_billed_by_two_at_once_end_at_their_limits(world: "World", batch: int) -> None:
     await _two_budgets(world)
-    rivals = [SqlBilling(world.database) for _ in range(2)]
+    rivals = [SqlBilling(world.database, world.clock) for _ in range(2)]
     for _ in range(8):
         await asyncio.gather(*(one.bill(batch) for one in rivals))
     charged = await _charged(world)

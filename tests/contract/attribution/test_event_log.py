@@ -126,7 +126,7 @@ async def test_incomplete_events_name_their_field(world: "World") -> None:
         "event_id",
         "token",
         "event_id",
-        "event_type",
+        "action",
         "order.items",
     ]
 

@@ -17,6 +17,7 @@ from bihuan_attribution.domain.event import (
     OrderReport,
     OrderStatus,
 )
+from bihuan_attribution.domain.invalid_traffic import TrafficLimits
 from bihuan_attribution.domain.terms import CampaignTerms, TermsBook
 
 START_US = 1_700_000_000_000_000
@@ -104,7 +105,7 @@ def run(script: str, batch: int) -> tuple[list[str], dict[str, int]]:
     entries: list[str] = []
     figures: dict[str, int] = {}
     events = [event(n, word, "0") for n, word in enumerate(words, 1)]
-    billing = Billing(books)
+    billing = Billing(books, TrafficLimits(0, 0, 0, 0))
     for start in range(0, len(events), batch):
         billing.take(events[start : start + batch])
     for entry in billing.effects.entries:

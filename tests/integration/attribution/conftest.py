@@ -38,6 +38,10 @@ async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Callable[[], Aw
 
     async def start() -> Served:
         settings = AttributionSettings(
+            # Everything happens at once here, which no human does.
+            min_click_delay_ms=0,
+            clicks_per_creative_hour=0,
+            clicks_per_person_hour=0,
             redis_url=redis_url,
             state_dir=tmp_path,
             token_keys=SecretStr(KEY),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bihuan_attribution.domain.budget_day import budget_day, is_time_zone
 from bihuan_attribution.domain.caps import cap_slots
 from bihuan_attribution.domain.event import HOUR_US
-from bihuan_attribution.domain.ledger import Purse, charge_postings, payable_postings, payable_reversal_postings
+from bihuan_attribution.domain.ledger import Payee, Purse, charge_postings, payable_postings, payable_reversal_postings
 from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow, FrequencyCap, TermsBook, check_windows
 from bihuan_shared.clock import DAY_US, parse_rfc3339_us
 from bihuan_shared.errors import InvalidArgument
@@ -89,7 +89,7 @@ def test_what_is_drawn_and_given_back_leaves_the_purse_as_it_was(
     assert sum(one.amount_nanos for one in postings) == 0
     assert purse.prepaid_nanos >= 0
     assert prepaid - owed - amount == purse.prepaid_nanos - purse.receivable_nanos
-    share = min(promoter, amount)
+    share = Payee("promoter:payable:p", min(promoter, amount))
     booked = payable_postings(purse, amount, share)
     back = payable_reversal_postings(purse, amount, share)
     assert sum(one.amount_nanos for one in (*booked, *back)) == 0

@@ -1,0 +1,1 @@
+"""The contract's service: messages in, messages out; it decides nothing."""

@@ -1,0 +1,71 @@
+"""Effect: reports, orders explained, models side by side."""
+
+import grpc
+
+from bihuan.attribution.v1 import attribution_pb2 as pb
+from bihuan_attribution import answers
+from bihuan_attribution.domain.event import HOUR_US
+from bihuan_attribution.domain.report import Dimension
+from bihuan_attribution.paging import open_page, seal_page
+from bihuan_attribution.rpc.ports import Served
+from bihuan_attribution.use_cases.explain import explain_order
+from bihuan_attribution.use_cases.ports import ReportQuery
+from bihuan_shared.clock import to_us
+from bihuan_shared.errors import InvalidArgument, NotYet
+
+_DEFAULT_ROWS = 1_000
+Context = grpc.aio.ServicerContext
+
+
+class InsightRpc(Served):
+    """Reports and explanations."""
+
+    async def GetAttribution(  # noqa: N802  # the contract's name
+        self, request: pb.GetAttributionRequest, _context: Context[pb.GetAttributionRequest, pb.GetAttributionResponse]
+    ) -> pb.GetAttributionResponse:
+        """Explain one order."""
+        explained = await explain_order(request.advertiser_id, request.order_id, self._ports.orders)
+        return answers.attribution(explained)
+
+    async def QueryReport(  # noqa: N802  # the contract's name
+        self, request: pb.QueryReportRequest, _context: Context[pb.QueryReportRequest, pb.QueryReportResponse]
+    ) -> pb.QueryReportResponse:
+        """Figures by dimension."""
+        query = _report_query(request)
+        rows = await self._ports.reports.query(query)
+        more = len(rows) > query.limit - 1
+        rows = rows[: query.limit - 1]
+        return pb.QueryReportResponse(
+            rows=[answers.report_row(one) for one in rows],
+            next_page_token=seal_page((*rows[-1].values, rows[-1].currency)) if more else "",
+        )
+
+    async def CompareModels(  # noqa: N802  # the contract's name
+        self, _request: pb.CompareModelsRequest, _context: Context[pb.CompareModelsRequest, pb.CompareModelsResponse]
+    ) -> pb.CompareModelsResponse:
+        """Not built yet."""
+        raise NotYet("comparing models is not built yet")
+
+
+def _report_query(request: pb.QueryReportRequest) -> ReportQuery:
+    """The query, for one row more than the page holds."""
+    start_us = end_us = None
+    if request.HasField("interval"):
+        start_us, end_us = to_us(request.interval.start_time), to_us(request.interval.end_time)
+        for name, at_us in (("start_time", start_us), ("end_time", end_us)):
+            if at_us % HOUR_US:
+                raise InvalidArgument.of(f"interval.{name}", "must be on the hour")
+        if end_us < start_us:
+            raise InvalidArgument.of("interval.end_time", "must not be before the start")
+    dimensions = tuple(Dimension(one) for one in request.dimensions)
+    if 0 in request.dimensions or len(set(dimensions)) < len(dimensions):
+        raise InvalidArgument.of("dimensions", "must be known and differ")
+    return ReportQuery(
+        dimensions=dimensions,
+        start_us=start_us,
+        end_us=end_us,
+        advertiser_ids=tuple(request.advertiser_ids),
+        campaign_ids=tuple(request.campaign_ids),
+        limit=(request.page_size or _DEFAULT_ROWS) + 1,
+        after=open_page(request.page_token, len(dimensions) + 1),
+    )

@@ -1,0 +1,34 @@
+"""What the service works with."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Reports, TermsStore
+from bihuan_attribution.use_cases.put_terms import TermsView
+from bihuan_attribution.use_cases.record_events import Recorder
+from bihuan_attribution.use_cases.reserve_budget import Reserver
+from bihuan_shared.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the methods of the service are given."""
+
+    clock: Clock
+    recorder: Recorder
+    reserver: Reserver
+    terms_store: TermsStore
+    terms: TermsView
+    budgets: Budgets
+    ledger: Ledger
+    reports: Reports
+    orders: OrderFiles
+    auditor: Auditor
+    push_balance: Callable[[str], Awaitable[None]]
+
+
+class Served:
+    """A part of the service: methods over the same ports."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
