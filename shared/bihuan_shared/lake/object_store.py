@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pyarrow as pa
-from pyarrow.fs import AwsStandardS3RetryStrategy, FileSystem, S3FileSystem, SubTreeFileSystem
+from pyarrow.fs import AwsStandardS3RetryStrategy, FileSystem, FileType, S3FileSystem, SubTreeFileSystem
 
 from bihuan_shared.lake.stores import listed
 from bihuan_shared.lake_url import BucketPlace
@@ -27,12 +27,13 @@ class ObjectLakeStore:
     or from what the machine has for its account. Calls are tried `MAX_ATTEMPTS` times. The bucket has to exist.
     """
 
-    __slots__ = ("_files",)
+    __slots__ = ("_bucket", "_files", "_store")
 
     def __init__(self, place: BucketPlace) -> None:
         endpoint, scheme = _endpoint(place)
         region = place.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        store = S3FileSystem(
+        self._bucket = place.bucket
+        self._store = S3FileSystem(
             region=region or None,
             scheme=scheme,
             endpoint_override=endpoint or None,
@@ -42,7 +43,7 @@ class ObjectLakeStore:
             # A file of one part is then one request, and appears by it.
             allow_delayed_open=True,
         )
-        self._files = SubTreeFileSystem(f"{place.bucket}/{place.prefix}".rstrip("/"), store)
+        self._files = SubTreeFileSystem(f"{place.bucket}/{place.prefix}".rstrip("/"), self._store)
 
     def put(self, path: str, content: pa.Buffer) -> None:
         """Put an object. One of several parts only appears when all have been taken."""
@@ -53,7 +54,11 @@ class ObjectLakeStore:
     def list(self, dataset: str) -> Sequence[str]:
         """Paths of the files of a dataset, sorted."""
         with _without_secrets():
-            return listed(self._files, dataset)
+            found = listed(self._files, dataset)
+            # The listing of a bucket that does not exist is as empty as that of a new dataset.
+            if not found and self._store.get_file_info(self._bucket).type is FileType.NotFound:
+                raise FileNotFoundError(f"there is no bucket {self._bucket}")
+            return found
 
     def files(self) -> FileSystem:
         """What lies under the prefix."""
