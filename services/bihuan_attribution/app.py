@@ -31,7 +31,7 @@ from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_attribution.use_cases.settle_budgets import BATCH, BUDGETS, BudgetSettler
 from bihuan_shared.clock import Clock, clock_from
-from bihuan_shared.lake import LakeWriter
+from bihuan_shared.lake import open_lake
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.rpc.server import ServiceApp
@@ -142,7 +142,7 @@ def _ports(parts: _Parts) -> Ports:
 def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]:
     stream: StreamWriter[common_pb2.AcceptedEvent] = StreamWriter(parts.redis, STREAM, shards=settings.event_shards)
     fan_out = FanOut(parts.log, StreamSink(stream))
-    lake = LakeFeed(parts.log, LakeSink(LakeWriter(settings.lake_url)))
+    lake = LakeFeed(parts.log, LakeSink(open_lake(settings.lake_url)))
     committed, billed = parts.committed, Bell()
     persons = PersonFollower(
         parts.redis,

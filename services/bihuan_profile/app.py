@@ -17,6 +17,7 @@ from bihuan_profile.stream import GROUP, AcceptedEvents, follow, reader_of
 from bihuan_profile.use_cases.following import ProfileFollower
 from bihuan_profile.use_cases.ports import Backoff
 from bihuan_shared.clock import clock_from
+from bihuan_shared.lake import open_lake
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import open_redis
 from bihuan_shared.rpc.server import ServiceApp
@@ -28,7 +29,7 @@ async def build(settings: Settings) -> ServiceApp:
     store = RedisProfileStore(client)
     backoff = Backoff(random.Random(), asyncio.sleep)  # noqa: S311  # spreads load, no more
     clock = clock_from(settings.clock)
-    journal = LakeJournal(settings.lake_url, clock)
+    journal = LakeJournal(open_lake(settings.lake_url))
     events = AcceptedEvents(store, backoff, journal)
     reader = reader_of(client, settings.consumer, settings.event_shards)
     servicer = ProfileServicer(store, TAXONOMY, clock, backoff, journal)

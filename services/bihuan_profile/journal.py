@@ -6,13 +6,12 @@ from hashlib import sha256
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 
 from bihuan_profile.domain.behaviour import Amount, Behaviour, Event
-from bihuan_shared.clock import Clock
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.group_commit import GroupCommit
-from bihuan_shared.lake import LakeWriter, dataset_files
+from bihuan_shared.lake import Lake
 
 DATASET: Final = "behaviour"
 MAX_ROWS: Final = 10_000
@@ -39,10 +38,8 @@ class LakeJournal:
     batch may stand in two files: readers keep one row a person and key.
     """
 
-    def __init__(self, root: str, clock: Clock) -> None:
-        self._root = root
-        self._writer = LakeWriter(root)
-        self._clock = clock
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
         self._group: GroupCommit[Event, None] = GroupCommit(self._commit, max_items=MAX_ROWS, max_queue=MAX_QUEUE)
 
     async def write(self, events: Sequence[Event]) -> None:
@@ -65,19 +62,16 @@ class LakeJournal:
         name = sha256("\n".join([f"{event.person_id}\0{event.key}" for event in events]).encode()).hexdigest()[:32]
         table = await asyncio.to_thread(_table, events)
         try:
-            await self._writer.write(DATASET, name, table, time_us=self._clock.now_us())
+            await self._lake.write(DATASET, name, table, time_us=max(event.time_us for event in events))
         except OSError as error:
             raise Unavailable("the lake cannot be written") from error
         return [None] * len(events)
 
     def _read(self, person_ids: Collection[int], sighting_ids: Collection[int]) -> list[Event]:
-        files = dataset_files(self._root, DATASET)
-        if not files:
-            return []
         persons, sightings = (pa.array(sorted(ids), pa.uint64()) for ids in (person_ids, sighting_ids))
-        wanted = ds.field("person_id").isin(persons) | ds.field("sighting_id").isin(sightings)
-        dataset = ds.dataset([str(file) for file in files], schema=_SCHEMA, format="parquet")
-        return [_event(row) for row in dataset.to_table(filter=wanted).to_pylist()]
+        wanted = pc.field("person_id").isin(persons) | pc.field("sighting_id").isin(sightings)
+        found = self._lake.dataset(DATASET, _SCHEMA).to_table(columns=_SCHEMA.names, filter=wanted)
+        return [_event(row) for row in found.to_pylist()]
 
 
 def _table(events: Sequence[Event]) -> pa.Table:

@@ -37,17 +37,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import duckdb
+import pyarrow as pa
 
 from bihuan_scoring.domain.facts import Candidate, Context, PersonFacts
 from bihuan_scoring.profile_facts import stored_person_facts
 from bihuan_shared.clock import DAY_US
-from bihuan_shared.errors import NotFound
-from bihuan_shared.lake import dataset_files
+from bihuan_shared.errors import NotFound, Unavailable
+from bihuan_shared.lake import open_lake
 
 CLICK_WINDOW_US = 90 * DAY_US
 ORDER_WINDOW_US = 15 * DAY_US
 
 _FETCH_ROWS = 2_000
+
+# The columns that are used, so that a file may have more of them, or lack those of a later day.
+_CANDIDATE = pa.struct(
+    [(name, pa.string()) for name in ("creative_id", "campaign_id", "advertiser_id")]
+    + [("tags", pa.list_(pa.string())), ("pctr", pa.float64()), ("pcvr", pa.float64()), ("ecpm_micros", pa.int64())]
+)
+_DECISIONS = pa.schema(
+    [("decision_id", pa.string()), ("request_time_us", pa.int64()), ("person_id", pa.int64()), ("profile", pa.binary())]
+    + [(name, pa.string()) for name in ("placement_id", "channel", "traffic_source")]
+    + [("keywords", pa.list_(pa.string())), ("candidates", pa.list_(_CANDIDATE)), ("winner_creative_id", pa.string())]
+)
+_EVENTS = pa.schema(
+    [(name, pa.string()) for name in ("event_type", "event_id", "token_id", "decision_id", "campaign_id", "click_id")]
+    + [("person_id", pa.int64()), ("event_time_us", pa.int64())]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +83,20 @@ def read_labelled_rows(lake_url: str, cut_off_time_us: int) -> Iterator[Labelled
     """
     Shown decisions before the cut-off, by request time and id, with their labels.
 
-    Raises NotFound where the lake has no decision records. Without events nothing was shown.
+    Raises NotFound where the lake has no decision records, and Unavailable where it does not answer. Without events
+    nothing was shown.
     """
-    decisions = [str(path) for path in dataset_files(lake_url, "decisions")]
-    if not decisions:
+    lake = open_lake(lake_url)
+    try:
+        decisions, events = lake.dataset("decisions", _DECISIONS), lake.dataset("events", _EVENTS)
+    except OSError as error:
+        raise Unavailable("the lake cannot be read") from error
+    if not decisions.files:
         raise NotFound("the lake holds no decision records")
     with duckdb.connect() as connection:
         connection.execute("SET preserve_insertion_order = true")
-        _create_views(connection, decisions, [str(path) for path in dataset_files(lake_url, "events")])
+        connection.register("decision_files", decisions)
+        connection.register("event_files", events)
         parameters = {
             "cut_off": cut_off_time_us,
             "click_window": CLICK_WINDOW_US,
@@ -84,14 +106,6 @@ def read_labelled_rows(lake_url: str, cut_off_time_us: int) -> Iterator[Labelled
         while batch := cursor.fetchmany(_FETCH_ROWS):
             for row in batch:
                 yield _row(*row)
-
-
-def _create_views(connection: duckdb.DuckDBPyConnection, decisions: list[str], events: list[str]) -> None:
-    connection.read_parquet(decisions, union_by_name=True).create_view("decision_files")
-    if events:
-        connection.read_parquet(events, union_by_name=True).create_view("event_files")
-    else:
-        connection.execute(_NO_EVENTS)
 
 
 def _row(
@@ -125,12 +139,6 @@ def _row(
         ordered=ordered,
     )
 
-
-_NO_EVENTS = """
-CREATE VIEW event_files AS
-SELECT * FROM (SELECT '' AS event_type, '' AS event_id, '' AS token_id, '' AS decision_id, '' AS campaign_id,
-    0::BIGINT AS person_id, 0::BIGINT AS event_time_us, '' AS click_id) WHERE false
-"""
 
 _LABELLED_ROWS = """
 WITH

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bihuan_shared.callers import Credential
+from bihuan_shared.lake_url import parse_lake_url
 
 PREFIX = "BIHUAN_"
 
@@ -27,7 +28,14 @@ class ServerSettings(BaseSettings):
     `shared_names` are read from `BIHUAN_*` too; the service's own variable wins.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        # What is refused may be a credential that was put into the wrong place.
+        hide_input_in_errors=True,
+    )
 
     shared_names: ClassVar[frozenset[str]] = frozenset(
         {
@@ -58,7 +66,7 @@ class ServerSettings(BaseSettings):
     redis_url: str | None = None
     """Redis or Valkey."""
     lake_url: str = ""
-    """Where the event lake is; a folder of `state_dir` when empty."""
+    """Where the event lake is, a path, `file://…` or `s3://bucket/prefix`; a folder of `state_dir` when empty."""
     clock: Literal["system", "replay"] = "system"
     """`replay` lets callers state the time of a call."""
     callers: tuple[Credential, ...] = ()
@@ -93,6 +101,12 @@ class ServerSettings(BaseSettings):
         if not filled.get("lake_url"):
             filled["lake_url"] = str(state_dir / "lake")
         return filled
+
+    @field_validator("lake_url")
+    @classmethod
+    def _reachable_lake(cls, lake_url: str) -> str:
+        parse_lake_url(lake_url)
+        return lake_url
 
     @field_validator("callers")
     @classmethod

@@ -1,8 +1,8 @@
 """The lake's dataset `decisions`: what was decided on what knowledge, for training. Billing never needs it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from itertools import accumulate, groupby
+from collections.abc import Sequence
+from itertools import accumulate
 from operator import attrgetter
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ import structlog
 
 from bihuan_gateway.data import metrics
 from bihuan_gateway.data.ports import DecisionRecord
-from bihuan_shared.lake import LakeWriter, utc_date
+from bihuan_shared.lake import Lake
 
 DATASET = "decisions"
 MAX_QUEUE = 20_000
@@ -55,7 +55,7 @@ class LakeDecisionRecords:
     decided again after a crash may stand in two files: readers keep one row a decision_id.
     """
 
-    def __init__(self, lake: LakeWriter, *, flush_s: float = FLUSH_S) -> None:
+    def __init__(self, lake: Lake, *, flush_s: float = FLUSH_S) -> None:
         self._lake = lake
         self._flush_s = flush_s
         self._queue: list[DecisionRecord] = []
@@ -82,7 +82,7 @@ class LakeDecisionRecords:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what is queued, one file a UTC day and batch."""
+        """Write what is queued, one file a batch."""
         async with self._writing:
             while self._queue:
                 batch, self._queue = self._queue[:FLUSH_ROWS], self._queue[FLUSH_ROWS:]
@@ -91,19 +91,12 @@ class LakeDecisionRecords:
                 await self._write(batch)
 
     async def _write(self, batch: list[DecisionRecord]) -> None:
-        for records in by_day(batch):
-            first = records[0]
-            try:
-                await self._lake.write(DATASET, first.decision_id, table(records), time_us=first.request_time_us)
-            except OSError:
-                metrics.DECISION_RECORDS_DROPPED.labels("disk").inc(len(records))
-                _log.exception("decision records are lost", rows=len(records))
-
-
-def by_day(records: Sequence[DecisionRecord]) -> list[list[DecisionRecord]]:
-    """Split records by UTC day; the order within a day stays."""
-    day: Callable[[DecisionRecord], str] = lambda record: utc_date(record.request_time_us).isoformat()  # noqa: E731
-    return [list(group) for _, group in groupby(sorted(records, key=day), key=day)]
+        landed_us = max(record.request_time_us for record in batch)
+        try:
+            await self._lake.write(DATASET, batch[0].decision_id, table(batch), time_us=landed_us)
+        except OSError:
+            metrics.DECISION_RECORDS_DROPPED.labels("disk").inc(len(batch))
+            _log.exception("decision records are lost", rows=len(batch))
 
 
 def table(records: Sequence[DecisionRecord]) -> pa.Table:

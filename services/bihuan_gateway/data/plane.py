@@ -44,7 +44,7 @@ from bihuan_gateway.data.use_cases.repeat import AnswerOnce
 from bihuan_gateway.data.use_cases.track import BeaconSpool, Outage, Track
 from bihuan_gateway.planes import DataPlane, PlaneParts
 from bihuan_shared.clock import DAY_US
-from bihuan_shared.lake import LakeWriter
+from bihuan_shared.lake import open_lake
 from bihuan_shared.tokens import KeyRing
 
 HOP_SHARE = 0.4
@@ -125,7 +125,7 @@ async def build_data_plane(parts: PlaneParts, settings: DataSettings | None = No
         spool = Spool(folder, SpoolLimits(max_bytes=told.spool_max_bytes))
         opening.push_async_callback(spool.close)
         metrics.SPOOL_CUT_BYTES.inc(spool.cut_bytes)
-        records = LakeDecisionRecords(LakeWriter(parts.settings.lake_url))
+        records = LakeDecisionRecords(open_lake(parts.settings.lake_url))
         opening.push_async_callback(records.flush)
         decisions = SqlDecisions(parts.database)
         identities = GrpcIdentities(parts.hops.identity, timeout_s=hop_s)

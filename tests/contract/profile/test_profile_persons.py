@@ -18,8 +18,8 @@ from bihuan_profile.use_cases.following import ProfileFollower
 from bihuan_profile.use_cases.ingesting import Outcome, Submission, ingest_events
 from bihuan_profile.use_cases.knowing import FactUpdate, delete_profile, read_now, set_attributes
 from bihuan_profile.use_cases.ports import Backoff, Change, ProfileStore
-from bihuan_shared.clock import FixedClock
 from bihuan_shared.errors import Unavailable
+from bihuan_shared.lake import open_lake
 from bihuan_shared.person_change import PersonsChange
 
 NOW_US = 1_500_000_000_000_000
@@ -169,12 +169,17 @@ async def test_events_told_while_a_person_is_split_are_counted_once(world: World
     assert [(await world.record(one)).orders.frequency for one in (A, NEW)] == [30, 30]
 
 
-async def test_journal_gives_back_what_it_was_given(tmp_path: Path) -> None:
-    journal = LakeJournal(str(tmp_path), FixedClock(NOW_US))
+@pytest.mark.parametrize("kept", ["folder", "bucket"])
+async def test_journal_gives_back_what_it_was_given(kept: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    lake = open_lake(request.getfixturevalue("bucket_url") if kept == "bucket" else str(tmp_path))
+    journal = LakeJournal(lake)
     assert await journal.read([1], [1]) == []
     mine, theirs, view = order(A, "a", AS_A), order(B, "b", AS_B), Event(7, "v", Behaviour.VIEW, NOW_US)
     await asyncio.gather(journal.write([mine]), journal.write([theirs, view]))
-    await journal.write([mine])
+    await journal.write([mine, view])
+    files = lake.list("behaviour")
+    await LakeJournal(lake).write([mine, view])
+    assert lake.list("behaviour") == files
     assert set(await journal.read([A], [])) == {mine}
     assert set(await journal.read([7], [AS_B])) == {theirs, view}
     assert mark_of_merge(1, 2, 3, NOW_US) != mark_of_merge(1, 2, 4, NOW_US)

@@ -8,7 +8,7 @@ import pytest
 
 from bihuan.profile.v1 import profile_pb2
 from bihuan_gateway.data.decision_records import SCHEMA
-from bihuan_shared.lake import dataset_files
+from bihuan_shared.lake import open_lake
 
 if TYPE_CHECKING:
     from tests.integration.gateway_data.conftest import Plane
@@ -58,8 +58,8 @@ async def test_decisions_reach_the_lake_with_the_profile_as_it_was_served(plane:
     plane.world.advertise("tea")
     await plane.client.post("/v1/decisions", json=ask(1))
     await plane.plane.close()
-    (file,) = dataset_files(plane.settings.lake_url, "decisions")
-    table = pq.read_table(file, partitioning=None)
+    (file,) = open_lake(plane.settings.lake_url).list("decisions")
+    table = pq.read_table(f"{plane.settings.lake_url}/{file}", partitioning=None)
     assert table.schema.names == SCHEMA.names
     (row,) = table.to_pylist()
     assert profile_pb2.Profile.FromString(row["profile"]).attributes[0].text == "f"
