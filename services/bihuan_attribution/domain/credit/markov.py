@@ -66,7 +66,7 @@ def removal_effects(paths: Paths, *, order: int = 1, measure: Measure = Measure.
         return RemovalEffects(table.channels, effects, 0.0)
     leaving = chain.leaving
     moves = chain.moves / leaving[:, None]
-    fundamental = np.linalg.inv(np.eye(len(leaving)) - moves)
+    fundamental: Floats = np.linalg.inv(np.eye(len(leaving)) - moves).astype(np.float64, copy=False)
     start = chain.begins / chain.begins.sum()
     gain_from = fundamental @ (chain.gains / leaving)
     visits = start @ fundamental

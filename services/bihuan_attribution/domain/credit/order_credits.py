@@ -14,7 +14,7 @@ WHOLE_PPM: Final = 1_000_000
 HALF_LIFE_US: Final = 7 * DAY_US
 
 
-def credits(  # noqa: A001 - the word of the trade; the interpreter's own is for sessions at a prompt
+def credits_of(
     model: CreditModel,
     touches: Sequence[PathTouch],
     order_time_us: int,
@@ -27,8 +27,8 @@ def credits(  # noqa: A001 - the word of the trade; the interpreter's own is for
 
     The sum is exactly 1,000,000 where a touch qualifies for the model, else 0: touches after the order and events that
     are no contact get nothing, and `LAST_CLICK` falls back to nobody. The caller leaves out what is outside its window
-    (`domain.touch.in_window`) and may keep one touch an advertisement (`path_touch.strongest`). Ties break by time, event
-    id and event type, never by the order of the input, as long as no touch is given twice.
+    (`domain.touch.in_window`) and may keep one touch an advertisement (`path_touch.strongest`). Ties break by time,
+    event id and event type, never by the order of the input, as long as no touch is given twice.
 
     `weights` are those of the channels (`markov`, `shapley`), in any unit, and are read by the models that learn; a
     channel without one gets nothing unless no channel of the path has one, when the order is shared equally.

@@ -99,6 +99,8 @@ class PathTable:
         for name, column in (("conversions", conversions), ("non_conversions", non_conversions), ("values", held)):
             if len(column) != len(starts) - 1 or (column < 0).any():
                 raise InvalidArgument.of(name, "must be one figure a path, and not negative")
+        if (held[conversions == 0] > 0).any():
+            raise InvalidArgument.of("values", "must be 0 where there is no conversion")
         if list(channels) != sorted(set(channels)):
             raise InvalidArgument.of("channels", "must be sorted and distinct")
         if len(codes) and not (codes.min() >= 0 and codes.max() < len(channels)):

@@ -1,9 +1,10 @@
 """
 Shapley values of channels over conversion rates, by enumeration of all coalitions.
 
-The worth of a coalition is `v(S)`: of the people whose set of channels lies inside `S` (and is not empty), the share who
-bought; 0 where there is nobody. Unlike in `shapley`, a channel that many people saw without buying lowers the worth of
-its coalitions, so values may be negative. The rates of coalitions as their worth: Zhao, Mahboobi and Bagheri 2018.
+The worth of a coalition is `v(S)`: of the people whose set of channels lies inside `S` (and is not empty), the share
+who bought; 0 where there is nobody. Unlike in `shapley`, a channel that many people saw without buying lowers the worth
+of its coalitions, so values may be negative. `v` and its enumeration are the definition of the Shapley value taken
+literally (Shapley 1953), with rates in place of sums.
 """
 
 from math import comb
@@ -13,7 +14,7 @@ import numpy as np
 
 from bihuan_attribution.domain.credit.chain import Floats
 from bihuan_attribution.domain.credit.channel_weights import weights_of
-from bihuan_attribution.domain.credit.paths import Ints, PathTable, Paths, table_of
+from bihuan_attribution.domain.credit.paths import Ints, Paths, PathTable, table_of
 from bihuan_attribution.domain.credit.shapley import distinct_channels
 from bihuan_shared.errors import InvalidArgument
 

@@ -4,8 +4,8 @@ Shapley values of channels over the sets of channels that occur, exactly.
 The worth of a coalition is `v(S)`: the conversions (or their value) of the paths whose set of channels lies inside `S`.
 So `v` is a sum of unanimity games, one a path's set, and its Shapley value has a closed form: each path's conversions
 are shared equally among its distinct channels (Zhao, Mahboobi and Bagheri 2018, "Shapley value methods for attribution
-modeling in online advertising", arXiv:1804.05327; the set-based view after Shao and Li 2011). Paths without a conversion
-do not matter here; they do in `rate_shapley`.
+modeling in online advertising", arXiv:1804.05327; the set-based view after Shao and Li 2011). Paths without a
+conversion do not matter here; they do in `rate_shapley`.
 """
 
 from fractions import Fraction
@@ -14,7 +14,7 @@ from math import lcm
 import numpy as np
 
 from bihuan_attribution.domain.credit.channel_weights import weights_of
-from bihuan_attribution.domain.credit.paths import Ints, Measure, PathTable, Paths, table_of
+from bihuan_attribution.domain.credit.paths import Ints, Measure, Paths, PathTable, table_of
 
 
 def shapley(paths: Paths, *, measure: Measure = Measure.CONVERSIONS) -> dict[str, int]:
