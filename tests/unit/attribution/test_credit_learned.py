@@ -85,6 +85,19 @@ def test_removal_effects_are_what_is_lost_without_the_channel(
         assert effect == pytest.approx(lost, abs=1e-9)
 
 
+def test_a_hundred_channels_are_removed_as_one_by_one() -> None:
+    random = np.random.default_rng(5)
+    names = [f"c{number:03}" for number in range(120)]
+    paths = [
+        PathCount(tuple(random.choice(names, random.integers(1, 9)).tolist()), int(random.integers(0, 3)), 5)
+        for _ in range(400)
+    ]
+    found = removal_effects(paths)
+    whole = expected_gain(paths, 1, Measure.CONVERSIONS)
+    for channel, effect in list(zip(found.channels, found.effects, strict=True))[::10]:
+        assert effect == pytest.approx(1 - expected_gain(paths, 1, Measure.CONVERSIONS, channel) / whole, abs=1e-12)
+
+
 def test_removal_effects_of_a_small_chain_by_hand() -> None:
     paths = [PathCount(("a", "b"), 1, 0), PathCount(("a",), 0, 1), PathCount(("b",), 1, 1)]
     found = removal_effects(paths)
