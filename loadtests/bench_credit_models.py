@@ -37,7 +37,7 @@ Found = TypeVar("Found")
 
 
 def figures(paths: int) -> dict[str, object]:
-    """Measure both models on so many synthetic paths; `*_ratio` is the peer's time over ours, above 1 if we are fast."""
+    """Measure both models on so many synthetic paths; `*_ratio` is the peer's time over ours."""
     started_s = time.monotonic()
     people = journeys(paths)
     rows = [

@@ -204,6 +204,14 @@ def test_the_scale_of_the_counts_changes_nothing(
     assert learn(scaled) == pytest.approx(learn(paths), abs=WHOLE_WEIGHT * 1e-9)
 
 
+def test_what_does_not_divide_goes_to_the_name_that_sorts_first() -> None:
+    assert shapley([PathCount(("c", "a", "b"), 1, 0)]) == {
+        "a": 333_333_333_334,
+        "b": 333_333_333_333,
+        "c": 333_333_333_333,
+    }
+
+
 @pytest.mark.parametrize("order", [0, 4])
 def test_an_order_out_of_bounds_is_refused(order: int) -> None:
     with pytest.raises(InvalidArgument) as raised:
