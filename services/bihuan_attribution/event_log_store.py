@@ -76,7 +76,7 @@ def ad_facts_of(row: sa.Row[tuple[object, ...]]) -> AdFacts:
 def logged_event(row: sa.Row[tuple[object, ...]]) -> LoggedEvent:
     """An event from a row of the log, all columns in their order."""
     # Reading by name takes longer than all the rest: four consumers read every event.
-    position, number, event_id, _, body, receive_us, event_us, person_id, *ad, _, sighting, address, flags = cast(
+    position, number, event_id, digest, body, receive_us, event_us, person_id, *ad, _, sighting, address, flags = cast(
         "_LogRow", row
     )
     event_type = _TYPES[number]
@@ -94,6 +94,7 @@ def logged_event(row: sa.Row[tuple[object, ...]]) -> LoggedEvent:
         sighting_id=unsigned(sighting),
         action=action_report(event_pb2.Event.FromString(body)) if is_action else None,
         signals=_signals(unsigned(address), flags) if address or flags else NO_SIGNALS,
+        body_hash=bytes(digest),
     )
 
 

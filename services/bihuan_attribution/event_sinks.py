@@ -10,7 +10,15 @@ import pyarrow as pa
 
 from bihuan.attribution.v1 import event_pb2
 from bihuan.common.v1 import common_pb2
-from bihuan_attribution.domain.event import AdFacts, EventType, LoggedEvent, OrderReport, OrderStatus
+from bihuan_attribution.domain.event import (
+    ActionReport,
+    AdFacts,
+    EventType,
+    LoggedEvent,
+    OrderReport,
+    OrderStatus,
+    Signals,
+)
 from bihuan_shared.clock import to_timestamp
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.lake import Lake
@@ -38,9 +46,13 @@ _SCHEMA = pa.schema(
     | _AD_COLUMNS
     | {"order_id": pa.string(), "click_id": pa.string(), "paid_micros": pa.int64(), "order_currency": pa.string()}
     | {"order_status": pa.string(), "order_channel": pa.int32(), "order_time_us": pa.int64(), "items": pa.list_(_ITEM)}
+    | {"action": pa.string(), "action_reference": pa.string(), "address_hash": pa.uint64(), "known_bot": pa.bool_()}
+    | {"prefetch": pa.bool_(), "data_centre": pa.bool_(), "body_hash": pa.string()}
 )
+_SIGNALS = tuple(one.name for one in fields(Signals))
 _NO_AD = AdFacts("", "", "", "", "", "", "", 0, "", 0, "", "")
 _NO_ORDER = OrderReport("", "", "", 0, OrderStatus.UNSPECIFIED, 0, "", ())
+_NO_ACTION = ActionReport("", "", 0, "", "")
 _STATUSES = {one: one.name.lower() if one else "" for one in OrderStatus}
 
 
@@ -102,17 +114,26 @@ def lake_table(events: Sequence[LoggedEvent]) -> pa.Table:
     The columns of a token's facts are named as in `AdFacts`, `currency` among them, and are empty or 0 for events of
     orders; those of `OrderReport` are so for the others. `order_status` is a word, `order_channel` the number of the
     wire. `items` are the lines of an order, or of a refund, where their `paid_micros` is what comes back;
-    `paid_micros` beside it is their sum. `click_id` is the token of a click, and the click that an order names.
+    `paid_micros` beside it is their sum. `click_id` is the token of a click, and the click that an order or an action
+    names. `body_hash` is what repeats were compared by, in hexadecimal.
     """
     # Column by column: a dict a row takes longer than writing the file.
     ads = [event.ad or _NO_AD for event in events]
     orders = [event.order or _NO_ORDER for event in events]
-    click, clicks = EventType.CLICK, zip(events, ads, orders, strict=True)
+    actions = [event.action or _NO_ACTION for event in events]
+    signals = [event.signals for event in events]
+    click, clicks = EventType.CLICK, zip(events, ads, orders, actions, strict=True)
     columns: dict[str, Iterable[object]] = {
         "log_position": map(attrgetter("position"), events),
         "event_type": [event.event_type.word for event in events],
-        "advertiser_id": [ad.advertiser_id or order.advertiser_id for ad, order in zip(ads, orders, strict=True)],
-        "click_id": [ad.token_id if one.event_type is click else order.click_id for one, ad, order in clicks],
+        "advertiser_id": [event.advertiser_id for event in events],
+        "click_id": [
+            ad.token_id if one.event_type is click else order.click_id or action.click_id
+            for one, ad, order, action in clicks
+        ],
+        "action": map(attrgetter("name"), actions),
+        "action_reference": map(attrgetter("reference"), actions),
+        "body_hash": [event.body_hash.hex() for event in events],
         "paid_micros": [sum(line.paid_micros for line in order.lines) if order.lines else 0 for order in orders],
         "order_id": map(attrgetter("order_id"), orders),
         "order_currency": map(attrgetter("currency"), orders),
@@ -121,6 +142,7 @@ def lake_table(events: Sequence[LoggedEvent]) -> pa.Table:
         "order_time_us": map(attrgetter("order_time_us"), orders),
     }
     columns |= {name: map(attrgetter(name), ads) for name in _AD_COLUMNS}
+    columns |= {name: map(attrgetter(name), signals) for name in _SIGNALS}
     columns |= {name: map(attrgetter(name), events) for name in _SCHEMA.names if name not in columns | {"items": ()}}
     arrays = {name: pa.array(values, _SCHEMA.field(name).type, size=len(events)) for name, values in columns.items()}
     arrays["items"] = _items(orders)

@@ -90,7 +90,8 @@ _HEX_MARK: Final = b"\xff"
 _Payload = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, int, str, int, str, int, int, int, int, bytes]
 _Sighted = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, int, str, int, str, int, int, int, int, bytes, int]
 _Whole = tuple[
-    bytes, bytes, bytes, bytes, bytes, bytes, bytes, int, str, int, str, int, int, int, int, bytes, int, bytes, bytes, bytes
+    bytes, bytes, bytes, bytes, bytes, bytes, bytes, int, str, int, str, int, int, int, int, bytes, int,
+    bytes, bytes, bytes,
 ]  # fmt: skip
 _ID_FIELDS: Final = frozenset(
     index

@@ -185,6 +185,7 @@ class LoggedEvent:
     sighting_id: int = 0
     action: ActionReport | None = None
     signals: Signals = NO_SIGNALS
+    body_hash: bytes = b""
 
     @property
     def advertiser_id(self) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,7 @@ async def test_models_are_published_swapped_and_rolled_back(stack: Stack) -> Non
     assert [[score.candidate_index for score in result.scores] for result in before.results] == [[1, 0], [0]]
     _add_version(stack, "m1", 0.0)
     _add_version(stack, "m2", -1.0)
-    for name, pctr in (("m1", 0.5), ("m2", 1.0 / (1.0 + np.e))):
+    for name, pctr in (("m1", 0.5), ("m2", 1.0 / (1.0 + math.e))):
         published = await scoring.PublishModel(scoring_pb2.PublishModelRequest(model_version=name))
         assert (published.model.model_version, published.model.serving) == (name, True)
         scored = await scoring.BatchScore(_score_request())

@@ -9,22 +9,38 @@ from pyarrow.fs import FileSystem
 
 from bihuan_attribution.domain.event import (
     HOUR_US,
+    ActionReport,
     AdFacts,
     EventType,
     LoggedEvent,
     OrderLine,
     OrderReport,
     OrderStatus,
+    Signals,
 )
 from bihuan_attribution.event_sinks import LakeSink, lake_table
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.lake import Lake, open_lake
 
 NOON_US = 1_500_000_000_000_000 // HOUR_US * HOUR_US
-AD = AdFacts("t1", "d1", "c1", "cr1", "p1", "g1", "acme", 3, "cpm", 2_500_000, "EUR", "r1")
+AD = AdFacts("t1", "d1", "c1", "cr1", "p1", "g1", "acme", 3, "cpm", 2_500_000, "EUR", "r1", "pia", "blog", "fans")
 LINES = (OrderLine("i1", 2, 30_000_000, "shop", ("category:tea",)), OrderLine("i2", 1, 5))
 ORDER = OrderReport("o1", "acme", "USD", NOON_US - 1, OrderStatus.PAID, 2, "t9", LINES)
-CLICK = LoggedEvent(7, EventType.CLICK, "t1", NOON_US, NOON_US - 5, 11, AD, None, b"", 2**64 - 1)
+CLICK = LoggedEvent(
+    7,
+    EventType.CLICK,
+    "t1",
+    NOON_US,
+    NOON_US - 5,
+    11,
+    AD,
+    None,
+    b"",
+    2**64 - 1,
+    None,
+    Signals(2**63, prefetch=True),
+    b"\x01\xff",
+)
 BOUGHT = LoggedEvent(8, EventType.ORDER, "e1", NOON_US + 2 * HOUR_US, NOON_US - 1, 12, None, ORDER)
 BACK = LoggedEvent(
     9, EventType.REFUND, "e2", NOON_US, NOON_US, 0, None,
@@ -41,12 +57,21 @@ def test_a_row_of_a_click_carries_its_token() -> None:
         "ad_group_id": "g1", "terms_version": 3, "pricing_model": "cpm", "price_micros": 2_500_000, "currency": "EUR",
         "reservation_id": "r1", "order_id": "", "click_id": "t1", "paid_micros": 0, "order_currency": "",
         "order_status": "", "order_channel": 0, "order_time_us": 0, "items": [],
+        "promoter_id": "pia", "sub_id": "blog", "audience_id": "fans", "action": "", "action_reference": "",
+        "address_hash": 2**63, "known_bot": False, "prefetch": True, "data_centre": False, "body_hash": "01ff",
     }  # fmt: skip
 
 
 def test_only_a_click_is_its_own_click() -> None:
     shown = replace(CLICK, event_type=EventType.IMPRESSION)
     assert lake_table([shown, CLICK, BOUGHT])["click_id"].to_pylist() == ["", "t1", "t9"]
+
+
+def test_a_row_of_a_lead_carries_what_was_done() -> None:
+    action = ActionReport("acme", "form_submit", NOON_US, "t9", "crm-1")
+    (row,) = lake_table([LoggedEvent(9, EventType.LEAD, "e", 1, 2, 3, None, None, action=action)]).to_pylist()
+    assert (row["advertiser_id"], row["action"], row["action_reference"]) == ("acme", "form_submit", "crm-1")
+    assert (row["event_type"], row["click_id"], row["campaign_id"]) == ("lead", "t9", "")
 
 
 def test_rows_of_orders_and_refunds_carry_their_lines() -> None:
