@@ -15,7 +15,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help setup demo up test coverage check proto bench bench-identity chaos-loop chaos-identity eval-loop eval-identity clean
+.PHONY: help setup demo up test coverage check proto bench bench-identity bench-attribution chaos-loop chaos-identity chaos-attribution eval-loop eval-identity clean
 
 help: ## Explain the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -63,11 +63,17 @@ bench: setup ## Decisions per second and latency of the local stack, with the mi
 bench-identity: setup ## Bytes per identifier, lookups per second, merges and splits, beside the naive way
 	@$(BIN)/python loadtests/bench_identity.py
 
+bench-attribution: setup ## Events billed a second of CPU beside the naive way; Markov and Shapley beside peers
+	@$(BIN)/python loadtests/bench_attribution.py
+
 chaos-loop: setup ## Kill processes in the middle of the loop and compare the totals (50 kills)
 	@$(BIN)/python loadtests/chaos_loop.py --kills 50
 
 chaos-identity: setup ## Kill identity 1,000 times in merges and splits and compare who is who
 	@$(BIN)/python loadtests/chaos_identity.py
+
+chaos-attribution: setup ## Kill attribution and its engines 200 times under load on SQLite, and again on PostgreSQL
+	@$(BIN)/python loadtests/chaos_attribution.py
 
 eval-loop: setup ## Send 10,000 generated requests to every route; none may answer 5xx
 	@$(BIN)/python loadtests/fuzz_http.py --requests 10000

@@ -60,9 +60,10 @@ class SqlBilling:
         The answer is how many there were. Whatever is raised, nothing has happened.
         """
         now_us = self._clock.now_us()
-        return await self._database.write(lambda c: self._bill(c, limit, now_us))
+        return await self._database.write(lambda c: self.bill_in(c, limit, now_us))
 
-    def _bill(self, connection: sa.Connection, limit: int, now_us: int) -> int:
+    def bill_in(self, connection: sa.Connection, limit: int, now_us: int) -> int:
+        """As `bill`, in a transaction of the caller, booked at `now_us`."""
         lock_head(connection, BILLING_HEAD)
         events = as_now(connection, read_log(connection, consumer_position(connection, BILLING), limit))
         if not events:

@@ -124,9 +124,10 @@ class SqlEventLog:
 
     async def append(self, events: Sequence[PreparedEvent]) -> Sequence[Result]:
         """Commit what is new in one transaction and tell what became of each event, in order."""
-        return await self._database.write(lambda c: self._append(c, events))
+        return await self._database.write(lambda c: self.append_in(c, events))
 
-    def _append(self, connection: sa.Connection, events: Sequence[PreparedEvent]) -> list[Result]:
+    def append_in(self, connection: sa.Connection, events: Sequence[PreparedEvent]) -> list[Result]:
+        """As `append`, in a transaction of the caller."""
         head = lock_head(connection, LOG_HEAD)
         held = _hashes(connection, {event.event_id for event in events})
         results: list[Result] = []

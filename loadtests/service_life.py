@@ -1,26 +1,26 @@
 """
-The process that identity servers are forked from: it has imported everything and started nothing.
+The process that servers of one service are forked from: it has imported everything and started nothing.
 
-It reads one JSON object a line (`environment`, `log`), forks a server that lives with these settings, and answers with
-the pid. It ends with its standard input, and takes its children along.
+Its argument names the service. It reads one JSON object a line (`environment`, `log`), forks a server that lives with
+these settings, and answers with the pid. It ends with its standard input, and takes its children along.
 """
 
 import ctypes
+import importlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bihuan_identity.__main__ import main
 from bihuan_shared.memory import settle_memory
 
 _PR_SET_PDEATHSIG = 1
 
 
-def serve(environment: Mapping[str, str], log: str) -> None:
-    """Live as an identity server with these settings, all output going to `log`."""
+def serve(main: Callable[[], None], environment: Mapping[str, str], log: str) -> None:
+    """Live as a server with these settings, all output going to `log`."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with Path(log).open("ab", buffering=0) as output, Path(os.devnull).open("rb") as nothing:
@@ -33,8 +33,9 @@ def serve(environment: Mapping[str, str], log: str) -> None:
     main()
 
 
-def fork_on_demand() -> None:
+def fork_on_demand(service: str) -> None:
     """Fork a server for every line of standard input."""
+    main = importlib.import_module(f"bihuan_{service}.__main__").main
     # A collection after the fork would copy every page, so it is done before; nobody waits for the dead.
     settle_memory()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -43,7 +44,7 @@ def fork_on_demand() -> None:
         pid = os.fork()
         if pid == 0:
             try:
-                serve(wanted["environment"], wanted["log"])
+                serve(main, wanted["environment"], wanted["log"])
             finally:
                 os._exit(1)
         sys.stdout.write(f"{pid}\n")
@@ -51,4 +52,4 @@ def fork_on_demand() -> None:
 
 
 if __name__ == "__main__":
-    fork_on_demand()
+    fork_on_demand(sys.argv[1])
