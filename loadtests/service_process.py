@@ -115,11 +115,15 @@ class ServiceProcess(Generic[S]):
                 raise DiedError
         return task.result()
 
-    async def stop(self) -> None:
-        """End it, however it is, and drop the connection."""
+    async def end(self) -> None:
+        """End it at whatever it is doing."""
         if not self.is_dead:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            await self._death
+            await asyncio.wait((self._death,))
+
+    async def stop(self) -> None:
+        """End it, however it is, and drop the connection."""
+        await self.end()
         if self._pidfd >= 0:
             os.close(self._pidfd)
         if self._channel is not None:

@@ -28,6 +28,7 @@ from bihuan_attribution.ledger_store import write_entries
 from bihuan_attribution.order_store import write_beliefs, write_orders
 from bihuan_attribution.person_store import as_now
 from bihuan_shared.clock import Clock
+from bihuan_shared.failpoints import failpoint
 from bihuan_shared.sql import Database, insert_ignore
 
 BILLING = "billing"
@@ -38,7 +39,7 @@ class SqlBilling:
     The billing consumer's store.
 
     The clock tells when entries are booked. `checkpoint` is called with the name of each step inside the transaction,
-    so that tests can break off there.
+    so that tests can break off there; a failpoint where nothing else is given.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class SqlBilling:
         database: Database,
         clock: Clock,
         limits: TrafficLimits = DEFAULT_LIMITS,
-        checkpoint: Callable[[str], None] = lambda _: None,
+        checkpoint: Callable[[str], None] = failpoint,
     ) -> None:
         self._database = database
         self._clock = clock

@@ -23,6 +23,7 @@ from bihuan_attribution.domain.event import (
     Signals,
 )
 from bihuan_attribution.wire import action_report, order_report
+from bihuan_shared.failpoints import failpoint
 from bihuan_shared.sql import Database, insert_ignore, upsert
 
 AD_NAMES = tuple(one.name for one in fields(AdFacts))
@@ -148,6 +149,7 @@ class SqlEventLog:
         if rows:
             insert_rows(connection, schema.events, rows)
             move_head(connection, LOG_HEAD, head + len(rows))
+        failpoint("logged")
         if conflicts:
             connection.execute(insert_ignore(self._database.dialect, schema.conflicts), conflicts)
         return results

@@ -1,23 +1,11 @@
 """Slices of the full runs of `make chaos-identity` and `make bench-identity`."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from load_scripts import run_script
 
 pytestmark = pytest.mark.timeout(300)
-LOADTESTS = Path(__file__).parents[2] / "loadtests"
-
-
-def run_script(name: str, out: Path, *options: str) -> dict[str, object]:
-    """Run a script of loadtests/ as its own process, and read the figures it wrote."""
-    command = [sys.executable, str(LOADTESTS / name), "--out", str(out), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    figures: dict[str, object] = json.loads(out.read_text())
-    return figures
 
 
 def test_killed_identity_keeps_to_the_evidence(tmp_path: Path) -> None:

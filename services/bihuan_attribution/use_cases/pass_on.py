@@ -1,6 +1,7 @@
 """Committed events go on to other parts of the platform: to the streams at once, to the lake in files."""
 
 from bihuan_attribution.use_cases.ports import EventLog, EventSink
+from bihuan_shared.failpoints import failpoint
 
 FAN_OUT = "fanout"
 LAKE = "lake"
@@ -22,6 +23,7 @@ class FanOut:
         events = await self._log.read(await self._log.position(FAN_OUT), self._batch)
         if events:
             await self._sink.publish(events)
+            failpoint("published")
             await self._log.advance(FAN_OUT, events[-1].position)
         return len(events)
 
@@ -47,7 +49,9 @@ class LakeFeed:
             if planned == position:
                 return 0
             await self._log.advance(PLANNED, planned)
+            failpoint("file_planned")
         events = await self._log.read(position, planned - position)
         await self._sink.publish(events)
+        failpoint("file_written")
         await self._log.advance(LAKE, planned)
         return len(events)

@@ -7,6 +7,7 @@ from bihuan_attribution.domain.event import IncomingEvent, Outcome, PreparedEven
 from bihuan_attribution.domain.intake import prepare
 from bihuan_attribution.use_cases.ports import EventLog
 from bihuan_shared.clock import Clock
+from bihuan_shared.failpoints import failpoint
 from bihuan_shared.group_commit import GroupCommit
 from bihuan_shared.tokens import KeyRing
 
@@ -39,6 +40,7 @@ class Recorder:
 
     async def _commit(self, events: Sequence[PreparedEvent]) -> Sequence[Result]:
         results = await self._log.append(events)
+        failpoint("before_acknowledging")
         if any(result.outcome is Outcome.ACCEPTED for result in results):
             self._committed()
         return results

@@ -20,6 +20,7 @@ from bihuan_attribution.use_cases.ports import Budgets, BudgetTruth
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_shared.clock import Clock
 from bihuan_shared.errors import Unavailable
+from bihuan_shared.failpoints import failpoint
 
 _LOAD_ROUNDS = 3
 
@@ -63,6 +64,7 @@ class Reserver:
         windows = {one: self._windows(*one) for one in asked}
         if not validate_only:
             await self._find_held(all_progress)
+        failpoint("before_reserving")
         open_items = all_progress
         while open_items:
             calls = [self._calls(one, windows, validate_only=validate_only) for one in open_items]

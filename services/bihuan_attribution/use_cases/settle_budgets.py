@@ -13,6 +13,7 @@ from bihuan_attribution.use_cases.ports import Budgets, BudgetTruth, EventLog, P
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_shared.errors import Unavailable
+from bihuan_shared.failpoints import failpoint
 
 BUDGETS = "budgets"
 BATCH = 1_000
@@ -74,6 +75,7 @@ class BudgetSettler:
             by_advertiser[event.advertiser_id].append(event)
         for advertiser_id, some in by_advertiser.items():
             await self._settle(advertiser_id, some)
+            failpoint("budgets_settled")
         await self._log.advance(BUDGETS, events[-1].position)
         return len(events)
 
