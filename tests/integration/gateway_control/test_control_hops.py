@@ -23,8 +23,9 @@ from bihuan.scoring.v1.audience_pb2_grpc import AudienceServiceServicer, add_Aud
 from bihuan_gateway.control.attribution_hop import AttributionHop
 from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, TaxonomyHop
 from bihuan_gateway.control.insight import ReportQuery
-from bihuan_gateway.control.resources import Terms
 from bihuan_gateway.control.specs import FrequencyCap, Member, Pricing
+from bihuan_gateway.control.terms import CampaignTerms
+from bihuan_gateway.control.terms_hop import TermsHop
 from bihuan_gateway.hops import Hops
 from bihuan_gateway.settings import Settings
 from bihuan_shared.callers import Credential, Role
@@ -191,8 +192,8 @@ async def hops(world: World) -> AsyncIterator[Hops]:
         yield opened
 
 
-def terms(campaign_id: str = "c1", pricing: Pricing | None = None) -> Terms:
-    return Terms(
+def terms(campaign_id: str = "c1", pricing: Pricing | None = None) -> CampaignTerms:
+    return CampaignTerms(
         campaign_id=campaign_id,
         advertiser_id="acme",
         version=3,
@@ -211,7 +212,7 @@ def terms(campaign_id: str = "c1", pricing: Pricing | None = None) -> Terms:
 
 async def test_terms_arrive_whole(hops: Hops, world: World) -> None:
     cps = Pricing(model="cps", commission_rate_ppm=100_000, promoter_share_ppm=7, expected_order_micros=9)
-    await AttributionHop(hops.attribution).put_terms([terms(), terms("c2", cps)])
+    await TermsHop(hops.attribution).put_terms([terms(), terms("c2", cps)])
     first, second = world.attribution.terms
     assert (first.campaign_id, first.version, first.time_zone) == ("c1", 3, "Asia/Shanghai")
     assert (first.pricing.model, first.pricing.cpm_trigger) == (terms_pb2.PRICING_MODEL_CPM, 2)
@@ -227,7 +228,7 @@ async def test_terms_arrive_whole(hops: Hops, world: World) -> None:
 
 async def test_refusal_of_terms_keeps_its_reason(hops: Hops) -> None:
     with pytest.raises(FailedPrecondition) as caught:
-        await AttributionHop(hops.attribution).put_terms([terms("stale")])
+        await TermsHop(hops.attribution).put_terms([terms("stale")])
     assert caught.value.reason == "STALE_TERMS"
 
 
@@ -278,6 +279,6 @@ async def test_a_service_that_refuses_the_gateway_is_a_fault_inside(world: World
     opened = await world.hops(secret="wrong")
     try:
         with pytest.raises(Internal):
-            await AttributionHop(opened.attribution).put_terms([terms()])
+            await TermsHop(opened.attribution).put_terms([terms()])
     finally:
         await opened.close()
