@@ -37,7 +37,8 @@ class BooksRpc(Served):
     ) -> pb.GetBalanceResponse:
         """What an advertiser's accounts hold, or what is payable to somebody; none where there are no entries."""
         if bool(request.advertiser_id) == bool(request.account):
-            raise InvalidArgument.of("account", "either an advertiser or an account is asked for")
+            field = "account" if request.account else "advertiser_id"
+            raise InvalidArgument.of(field, "either an advertiser or an account is asked for")
         if request.account:
             found = await self._ports.payables.payable(request.account)
         else:
