@@ -17,6 +17,7 @@ from bihuan_attribution.event_sinks import STREAM, LakeSink, StreamSink
 from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.metrics import CONSUMER_LAG, PERSONS_LAG
 from bihuan_attribution.order_file_store import SqlOrderFiles
+from bihuan_attribution.payable_store import SqlPayables
 from bihuan_attribution.person_store import SqlPersons
 from bihuan_attribution.reconcile_store import SqlAuditor
 from bihuan_attribution.report_store import SqlReports
@@ -135,6 +136,7 @@ def _ports(parts: _Parts) -> Ports:
         reports=SqlReports(parts.database),
         orders=SqlOrderFiles(parts.database),
         auditor=SqlAuditor(parts.database),
+        payables=SqlPayables(parts.database),
         push_balance=parts.settler.push_balance,
     )
 

@@ -18,9 +18,14 @@ from bihuan_gateway.control.control_store import SqlControlStore
 from bihuan_gateway.control.effects import Effects
 from bihuan_gateway.control.key_store import SqlKeyStore
 from bihuan_gateway.control.keys import KeyDesk
-from bihuan_gateway.control.ports import Audiences, Books, People, Taxonomy, TermsSink
+from bihuan_gateway.control.link_store import SqlLinkStore
+from bihuan_gateway.control.outbox import SqlTermsOutbox
+from bihuan_gateway.control.payables_hop import PayablesHop
+from bihuan_gateway.control.ports import Audiences, Books, Payables, People, Taxonomy, TermsSink
+from bihuan_gateway.control.promotion import PromotionDesk
 from bihuan_gateway.control.serving import LiveSnapshots
 from bihuan_gateway.control.tables import METADATA, SCHEMA
+from bihuan_gateway.control.terms_hop import TermsHop
 from bihuan_gateway.control.terms_relay import TermsRelay
 from bihuan_gateway.control.use_cases import Catalogue
 from bihuan_gateway.data.plane import build_data_plane
@@ -38,7 +43,9 @@ from bihuan_gateway.routes import (
     ledger,
     not_yet,
     operations,
+    payables,
     placements,
+    promoter_links,
     promoters,
     publishers,
     reports,
@@ -48,12 +55,13 @@ from bihuan_gateway.settings import Settings
 from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.errors import BihuanError
 from bihuan_shared.sql import Database
+from bihuan_shared.tokens import KeyRing
 
 _log = structlog.stdlib.get_logger(__name__)
 VERSION = "0.1.0"
 PUBLIC = ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/t")
 """Paths, with everything below them, that need no API key."""
-HOT = frozenset({"/v1/decisions", "/t/i/{token}", "/t/v/{token}", "/t/l/{token}", "/t/c/{token}"})
+HOT = frozenset({"/v1/decisions", "/t/i/{token}", "/t/v/{token}", "/t/l/{token}", "/t/c/{token}", "/t/p/{link}"})
 """Route templates that every page view meets."""
 _ROUTES = (
     advertisers,
@@ -64,6 +72,8 @@ _ROUTES = (
     audiences,
     publishers,
     promoters,
+    promoter_links,
+    payables,
     api_keys,
     reports,
     ledger,
@@ -82,17 +92,18 @@ class Outside:
     taxonomy: Taxonomy
     terms: TermsSink
     books: Books
+    payables: Payables
 
     @classmethod
     def over(cls, hops: Hops) -> "Outside":
         """Reach it over gRPC."""
-        attribution = AttributionHop(hops.attribution)
         return cls(
             people=IdentityHop(hops.identity),
             audiences=AudienceHop(hops.audiences),
             taxonomy=TaxonomyHop(hops.profile),
-            terms=attribution,
-            books=attribution,
+            terms=TermsHop(hops.attribution),
+            books=AttributionHop(hops.attribution),
+            payables=PayablesHop(hops.attribution),
         )
 
 
@@ -112,7 +123,7 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
     authenticator = Authenticator(keys, bootstrap_sha256=settings.admin_key_sha256)
     snapshots = LiveSnapshots(store, poll_s=settings.snapshot_poll_s, on_change=metrics.SNAPSHOT_VERSION.set)
     relay = TermsRelay(
-        store,
+        SqlTermsOutbox(database),
         outside.terms,
         wait_s=settings.terms_wait_s,
         on_taken=snapshots.refresh,
@@ -134,11 +145,21 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         after_write=after_write,
         auto_approve=settings.auto_approve,
     )
+    token_keys = settings.token_keys.get_secret_value()
     control = ControlPlane(
         catalogue=catalogue,
         audiences=AudienceDesk(catalogue, outside.people, outside.audiences),
         keys=KeyDesk(keys, store, clock, os.urandom, authenticator.forget),
         effects=Effects(catalogue, outside.books),
+        promotion=PromotionDesk(
+            catalogue=catalogue,
+            links=SqlLinkStore(database),
+            payables=outside.payables,
+            keys=KeyRing.parse(token_keys) if token_keys else None,
+            clock=clock,
+            random_bytes=os.urandom,
+        ),
+        public_url=settings.public_url.rstrip("/"),
     )
     return Running(control, authenticator, snapshots, relay)
 
@@ -158,6 +179,7 @@ async def _start(
     stack.push_async_callback(database.close)
     hops = Hops.open(settings)
     stack.push_async_callback(hops.close)
+    await SqlTermsOutbox(database).queue_unknown()
     running = _assemble(settings, database, outside or Outside.over(hops), clock)
     await running.snapshots.refresh()
     app.state.control = running.control

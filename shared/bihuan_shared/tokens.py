@@ -1,8 +1,9 @@
 """
 Tracking tokens: what an impression or click URL carries, readable by nobody but the platform.
 
-A token is `version ‖ key id ‖ nonce ‖ AES-256-GCM(payload)` in URL-safe base64 without padding. Version and key id are
-bound as associated data. Nothing in the text shows a price or a stable pseudonym.
+A token is `form ‖ key id ‖ nonce ‖ AES-256-GCM(payload)` in URL-safe base64 without padding. Form and key id are bound
+as associated data, so that what was sealed as one form never opens as another. Nothing in the text shows a price or a
+stable pseudonym.
 """
 
 import binascii
@@ -25,7 +26,10 @@ KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 MAX_TOKEN_CHARS: Final = 2_048
 
-_VERSION: Final = 1
+TOKEN_FORM: Final = 1
+"""What a tracking token begins with."""
+LINK_FORM: Final = 2
+"""What a promoter's link begins with: it names no event, and no server takes it for one."""
 _TAG_BYTES: Final = 16
 _HEADER_BYTES: Final = 2
 _COMPACT_ID_CHARS: Final = 32
@@ -153,11 +157,15 @@ class KeyRing:
         `nonce` is 12 random bytes, never used twice with one key. ValueError for another length, or for a token that
         would be longer than any server opens.
         """
+        return self.seal_payload(TOKEN_FORM, _encode(token), nonce)
+
+    def seal_payload(self, form: int, payload: bytes, nonce: bytes) -> str:
+        """Seal the payload of any form; `nonce` and ValueError as in `seal`."""
         if len(nonce) != NONCE_BYTES:
             raise ValueError(f"a nonce has {NONCE_BYTES} bytes")
         key_id = self._sealing_key_id
-        header = bytes((_VERSION, len(key_id))) + key_id
-        sealed = self._ciphers[key_id].encrypt(nonce, _encode(token), header)
+        header = bytes((form, len(key_id))) + key_id
+        sealed = self._ciphers[key_id].encrypt(nonce, payload, header)
         text = _to_base64(header + nonce + sealed)
         if len(text) > MAX_TOKEN_CHARS:
             raise ValueError(f"a token has at most {MAX_TOKEN_CHARS} characters")
@@ -165,18 +173,21 @@ class KeyRing:
 
     def open(self, text: str, now_us: int) -> TrackingToken:
         """The sealed token; TokenInvalid where it is not genuine, TokenExpired where `now_us` is past its life."""
-        header, nonce, sealed = _split(text)
+        token = _decode(self.open_payload(TOKEN_FORM, text))
+        if now_us >= token.expire_time_us:
+            raise TokenExpired("the token has expired", token)
+        return token
+
+    def open_payload(self, form: int, text: str) -> bytes:
+        """The payload that was sealed as a form; TokenInvalid where it is not genuine or of another form."""
+        header, nonce, sealed = _split(form, text)
         cipher = self._ciphers.get(header[_HEADER_BYTES:])
         if cipher is None:
             raise TokenInvalid("the token is of an unknown key")
         try:
-            payload = cipher.decrypt(nonce, sealed, header)
+            return cipher.decrypt(nonce, sealed, header)
         except InvalidTag:
             raise TokenInvalid("the token is not genuine") from None
-        token = _decode(payload)
-        if now_us >= token.expire_time_us:
-            raise TokenExpired("the token has expired", token)
-        return token
 
 
 def generate_key(random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> str:
@@ -184,14 +195,14 @@ def generate_key(random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> 
     return urlsafe_b64encode(random_bytes(KEY_BYTES)).decode()
 
 
-def _split(text: str) -> tuple[bytes, bytes, bytes]:
+def _split(form: int, text: str) -> tuple[bytes, bytes, bytes]:
     if len(text) > MAX_TOKEN_CHARS:
         raise TokenInvalid("the token is too long")
     try:
         raw = _from_base64(text)
     except ValueError:
         raise TokenInvalid("the token is not URL-safe base64") from None
-    if len(raw) < _HEADER_BYTES or raw[0] != _VERSION:
+    if len(raw) < _HEADER_BYTES or raw[0] != form:
         raise TokenInvalid("the token is of an unknown version")
     header_end = _HEADER_BYTES + raw[1]
     nonce_end = header_end + NONCE_BYTES

@@ -35,8 +35,14 @@ class BooksRpc(Served):
     async def GetBalance(  # noqa: N802  # the contract's name
         self, request: pb.GetBalanceRequest, _context: Context[pb.GetBalanceRequest, pb.GetBalanceResponse]
     ) -> pb.GetBalanceResponse:
-        """What an advertiser's accounts hold; none for an advertiser without entries."""
-        found = await self._ports.ledger.balances(request.advertiser_id)
+        """What an advertiser's accounts hold, or what is payable to somebody; none where there are no entries."""
+        if bool(request.advertiser_id) == bool(request.account):
+            field = "account" if request.account else "advertiser_id"
+            raise InvalidArgument.of(field, "either an advertiser or an account is asked for")
+        if request.account:
+            found = await self._ports.payables.payable(request.account)
+        else:
+            found = await self._ports.ledger.balances(request.advertiser_id)
         return pb.GetBalanceResponse(
             balances=[
                 pb.AccountBalance(account=account, currency=currency, balance_nanos=nanos)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Reports, TermsStore
+from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Payables, Reports, TermsStore
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
@@ -24,6 +24,7 @@ class Ports:
     reports: Reports
     orders: OrderFiles
     auditor: Auditor
+    payables: Payables
     push_balance: Callable[[str], Awaitable[None]]
 
 

@@ -105,6 +105,14 @@ class Ledger(Protocol):
         ...
 
 
+class Payables(Protocol):
+    """What is owed to those who are paid."""
+
+    async def payable(self, account: str) -> list[tuple[str, str, int]]:
+        """(account, currency, balance in nanos) of a promoter's or publisher's account."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
     """What to report. `after` is the last row of the page before: its values and its currency."""

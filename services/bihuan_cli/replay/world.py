@@ -17,6 +17,9 @@ MAIL = "journey-mail"
 ITEMS = range(80)
 POSITIONS = (1, 2, 3)
 BANDIT_MODELS = ("cpm", "cpc")
+BANDIT_SITE = "bandit-site"
+BANDIT_SHARE_PPM = 600_000
+"""Declared here, since the data set has no publisher."""
 LINES_AT_ONCE = 8
 
 
@@ -52,8 +55,9 @@ class World:
             key=f"deposit:{name}",
         )
 
-    async def placement(self, name: str, channel: str, source: str, floor_micros: int) -> None:
-        """Create a placement with a floor per thousand impressions."""
+    async def placement(self, name: str, channel: str, source: str, floor_micros: int, publisher_id: str = "") -> None:
+        """Create a placement with a floor per thousand impressions, on our own pages or on a publisher's."""
+        owner: dict[str, object] = {"publisher_id": publisher_id} if publisher_id else {}
         await self.create(
             "placements",
             {
@@ -63,6 +67,7 @@ class World:
                 "traffic_source": source,
                 "floor_micros": floor_micros,
                 "currency": CURRENCY,
+                **owner,
             },
         )
 
@@ -152,13 +157,20 @@ async def _audience(world: World, campaign: Campaign) -> None:
 
 
 async def create_bandit(world: World) -> None:
-    """Create a CPM and a CPC advertiser with one campaign an item, selected by keyword, on placements of their own."""
+    """
+    Create a CPM and a CPC advertiser with one campaign an item, selected by keyword, on placements of their own.
+
+    The placements are a publisher's, which shares in what is charged there.
+    """
     bids = {"cpm": 2_000_000, "cpc": 1_000_000}
+    await world.create(
+        "publishers", {"id": BANDIT_SITE, "display_name": "Open Bandit site", "revenue_share_ppm": BANDIT_SHARE_PPM}
+    )
     for model in BANDIT_MODELS:
         await world.advertiser(f"bandit-{model}", f"Open Bandit {model.upper()}", 100_000_000_000)
         places = [bandit_placement(model, position) for position in POSITIONS]
         for place in places:
-            await world.placement(place, "feed", "e-commerce", 500_000)
+            await world.placement(place, "feed", "e-commerce", 500_000, BANDIT_SITE)
         await bounded(LINES_AT_ONCE, [_bandit_line(world, model, item, bids[model], places) for item in ITEMS])
 
 

@@ -1,12 +1,9 @@
-"""Attribution over gRPC, as the control plane needs it: terms, deposits, figures."""
+"""Attribution over gRPC, as the control plane needs it: deposits and figures."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from google.protobuf.duration_pb2 import Duration
-
-from bihuan.attribution.v1 import attribution_pb2, event_pb2, ledger_pb2, terms_pb2
+from bihuan.attribution.v1 import attribution_pb2, event_pb2, ledger_pb2
 from bihuan.common.v1 import common_pb2
 from bihuan_gateway.control.insight import (
     Balance,
@@ -20,62 +17,18 @@ from bihuan_gateway.control.insight import (
     ReportRow,
     Touch,
 )
-from bihuan_gateway.control.resources import Terms
 from bihuan_gateway.hops import asked_by_us
 from bihuan_shared.clock import to_timestamp, to_us
 
 if TYPE_CHECKING:  # this class exists for type checkers only
     from bihuan.attribution.v1.attribution_pb2_grpc import AttributionServiceAsyncStub
 
-_DAY_S = 86_400
-
-
-def terms_message(terms: Terms) -> terms_pb2.CampaignTerms:
-    """Write terms for the wire."""
-    pricing = terms.pricing
-    return terms_pb2.CampaignTerms(
-        campaign_id=terms.campaign_id,
-        advertiser_id=terms.advertiser_id,
-        version=terms.version,
-        effective_time=to_timestamp(terms.effective_time_us),
-        currency=terms.currency,
-        time_zone=terms.time_zone,
-        pricing=terms_pb2.Pricing(
-            model=terms_pb2.PricingModel.Value(f"PRICING_MODEL_{pricing.model.upper()}"),
-            bid_micros=pricing.bid_micros,
-            commission_rate_ppm=pricing.commission_rate_ppm,
-            promoter_share_ppm=pricing.promoter_share_ppm,
-            cpm_trigger=terms_pb2.CpmTrigger.Value(f"CPM_TRIGGER_{pricing.cpm_trigger.upper()}")
-            if pricing.model == "cpm"
-            else terms_pb2.CPM_TRIGGER_UNSPECIFIED,
-        ),
-        budget=terms_pb2.Budget(daily_micros=terms.daily_micros, total_micros=terms.total_micros),
-        windows=terms_pb2.AttributionWindows(
-            click_window=Duration(seconds=terms.click_window_days * _DAY_S),
-            view_window=Duration(seconds=terms.view_window_days * _DAY_S),
-        ),
-        frequency_caps=[
-            terms_pb2.FrequencyCap(
-                level=terms_pb2.CapLevel.Value(f"CAP_LEVEL_{cap.level.upper()}"),
-                window=terms_pb2.CapWindow.Value(f"CAP_WINDOW_{cap.window.upper()}"),
-                max_impressions=cap.max_impressions,
-            )
-            for cap in terms.frequency_caps
-        ],
-        stopped=terms.stopped,
-    )
-
 
 @dataclass(frozen=True, slots=True)
 class AttributionHop:
-    """Implements `ports.TermsSink` and `ports.Books`."""
+    """Implements `ports.Books`."""
 
     stub: "AttributionServiceAsyncStub"
-
-    async def put_terms(self, terms: Sequence[Terms]) -> None:
-        """Hand over terms, all or none."""
-        with asked_by_us():
-            await self.stub.PutTerms(attribution_pb2.PutTermsRequest(terms=[terms_message(one) for one in terms]))
 
     async def deposit(self, advertiser_id: str, deposit_id: str, *, currency: str, amount_micros: int) -> LedgerEntry:
         """Book a deposit once."""

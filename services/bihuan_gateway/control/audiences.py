@@ -60,7 +60,7 @@ class AudienceDesk:
         )
         now_us = self.catalogue.clock.now_us()
         resource = Resource(Kind.AUDIENCES, name, spec.advertiser_id, spec.advertiser_id, 1, now_us, now_us, spec)
-        made = await store.create(resource, receipt, None)
+        made = await store.create(resource, receipt)
         await self.catalogue.after_write(False)
         return made, status
 

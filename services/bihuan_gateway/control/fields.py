@@ -14,6 +14,8 @@ MAX_AMOUNT_MICROS = 10**15
 MAX_LANDING_URL_CHARS = 2048
 MAX_PIXELS = 10_000
 MAX_TAG_BYTES = 96
+MAX_ITEM_BYTES = 128
+MAX_SUB_ID_CHARS = 80
 ID_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.?")
@@ -43,6 +45,12 @@ def _short_enough(tag: str) -> str:
     if len(tag.encode()) > MAX_TAG_BYTES:
         raise ValueError(f"longer than {MAX_TAG_BYTES} bytes")
     return tag
+
+
+def _short_enough_name(name: str) -> str:
+    if len(name.encode()) > MAX_ITEM_BYTES:
+        raise ValueError(f"longer than {MAX_ITEM_BYTES} bytes")
+    return name
 
 
 def _landing_url(url: str) -> str:
@@ -77,6 +85,10 @@ AmountMicros = Annotated[StrictInt, Field(ge=0, le=MAX_AMOUNT_MICROS)]
 Ppm = Annotated[StrictInt, Field(ge=0, le=1_000_000)]
 Pixels = Annotated[StrictInt, Field(ge=0, le=MAX_PIXELS)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=96), AfterValidator(_short_enough)]
+Item = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ITEM_BYTES), AfterValidator(_short_enough_name)]
+"""An item or a shop, as orders name it."""
+SubId = Annotated[str, StringConstraints(max_length=MAX_SUB_ID_CHARS, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""A promoter's own name of a channel."""
 Keyword = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 LandingUrl = Annotated[

@@ -13,8 +13,10 @@ from bihuan_gateway.control.insight import (
     ReportQuery,
     ReportRow,
 )
-from bihuan_gateway.control.resources import Receipt, Resource, Terms
+from bihuan_gateway.control.promoter_link import IssuedLink
+from bihuan_gateway.control.resources import Receipt, Resource
 from bihuan_gateway.control.specs import Kind, Member
+from bihuan_gateway.control.terms import Terms
 from bihuan_shared.targeting import Expression
 
 
@@ -37,18 +39,23 @@ class Page:
 
 
 class ControlStore(Protocol):
-    """Keeps resources. Every write raises the version of the serving snapshot in the same transaction."""
+    """
+    Keeps resources.
 
-    async def create(self, resource: Resource, receipt: Receipt | None, terms: Terms | None) -> Resource:
+    Every write raises the version of the serving snapshot and puts the terms that follow from it into the outbox, in
+    the same transaction.
+    """
+
+    async def create(self, resource: Resource, receipt: Receipt | None) -> Resource:
         """
-        Store a resource with its receipt and its terms, all or nothing.
+        Store a resource with its receipt, all or nothing.
 
         The same receipt again answers what it made, as it was made; a known key with another fingerprint, and an id
         that is taken, are AlreadyExists; a parent that does not exist is InvalidArgument.
         """
         ...
 
-    async def update(self, resource: Resource, terms: Terms | None) -> Resource:
+    async def update(self, resource: Resource) -> Resource:
         """Replace the version before this one; FailedPrecondition where that is not the newest."""
         ...
 
@@ -94,19 +101,31 @@ class KeyStore(Protocol):
         ...
 
 
+class LinkStore(Protocol):
+    """Keeps promoters' links."""
+
+    async def find_link(self, receipt: Receipt) -> IssuedLink | None:
+        """Return what the idempotency key made, None where it is new; AlreadyExists where it made something else."""
+        ...
+
+    async def add_link(self, link: IssuedLink, receipt: Receipt | None) -> IssuedLink:
+        """Store a link with its receipt, all or nothing; the same receipt again answers what it made."""
+        ...
+
+
 class TermsOutbox(Protocol):
-    """Terms that are written and not yet acknowledged: the newest of each campaign."""
+    """Terms that are written and not yet acknowledged: the newest of each advertiser, placement and campaign."""
 
     async def pending_terms(self, limit: int) -> list[Terms]:
-        """Return at most `limit` terms."""
+        """Return at most `limit` terms, those of advertisers and placements before those of campaigns."""
         ...
 
     async def count_pending_terms(self) -> int:
-        """Return how many campaigns have terms that were not acknowledged."""
+        """Return how many advertisers, placements and campaigns have terms that were not acknowledged."""
         ...
 
-    async def acknowledge_terms(self, versions: Sequence[tuple[str, int]]) -> None:
-        """Note (campaign, version) pairs as taken; older versions count as taken too."""
+    async def acknowledge_terms(self, taken: Sequence[Terms]) -> None:
+        """Note terms as taken; older versions of the same count as taken too."""
         ...
 
 
@@ -123,6 +142,14 @@ class TermsSink(Protocol):
 
     async def put_terms(self, terms: Sequence[Terms]) -> None:
         """Hand over up to 1,000 terms, all or none; FailedPrecondition (STALE_TERMS) where newer ones are known."""
+        ...
+
+
+class Payables(Protocol):
+    """Attribution, as it keeps what is payable to promoters and publishers."""
+
+    async def payable(self, account: str) -> list[Balance]:
+        """Tell what an account `promoter:payable:<id>` or `publisher:payable:<id>` holds, by currency."""
         ...
 
 

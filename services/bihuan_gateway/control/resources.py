@@ -14,10 +14,8 @@ from bihuan_gateway.control.specs import (
     AudienceSpec,
     CampaignSpec,
     CreativeSpec,
-    FrequencyCap,
     Kind,
     PlacementSpec,
-    Pricing,
     PromoterSpec,
     PublisherSpec,
 )
@@ -45,6 +43,10 @@ PARENT_FIELDS: Mapping[Kind, tuple[str, Kind]] = MappingProxyType(
     }
 )
 """The field of a spec that names its parent; it never changes."""
+FIXED_FIELDS: Mapping[Kind, tuple[str, ...]] = MappingProxyType({Kind.ADVERTISERS: ("currency", "time_zone")})
+"""Further fields that never change."""
+TERMED = frozenset({Kind.ADVERTISERS, Kind.PLACEMENTS, Kind.CAMPAIGNS})
+"""Kinds whose terms attribution learns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Resource:
     One resource at one version.
 
     `advertiser_id` is its tenant, empty for what belongs to the platform. `terms_acked_version` is the newest version
-    of a campaign whose terms attribution acknowledged; 0 for none and for other kinds.
+    of its terms that attribution acknowledged; 0 for none and for kinds that have none.
     """
 
     kind: Kind
@@ -89,47 +91,6 @@ class Receipt:
         """Hash an operation and its JSON-ready body in a canonical form."""
         text = json.dumps([operation, body], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """One version of a campaign's terms, as attribution bills by them. Times are microseconds since the epoch."""
-
-    campaign_id: str
-    advertiser_id: str
-    version: int
-    effective_time_us: int
-    currency: str
-    time_zone: str
-    pricing: Pricing
-    daily_micros: int
-    total_micros: int
-    click_window_days: int
-    view_window_days: int
-    frequency_caps: tuple[FrequencyCap, ...]
-    stopped: bool
-
-
-def terms_of(campaign: Resource, advertiser: Resource) -> Terms:
-    """Derive the terms that hold from the campaign's last change on."""
-    spec, payer = campaign.spec, advertiser.spec
-    assert isinstance(spec, CampaignSpec)
-    assert isinstance(payer, AdvertiserSpec)
-    return Terms(
-        campaign_id=campaign.id,
-        advertiser_id=advertiser.id,
-        version=campaign.version,
-        effective_time_us=campaign.update_time_us,
-        currency=payer.currency,
-        time_zone=payer.time_zone,
-        pricing=spec.pricing,
-        daily_micros=spec.budget.daily_micros,
-        total_micros=spec.budget.total_micros,
-        click_window_days=spec.attribution.click_window_days,
-        view_window_days=spec.attribution.view_window_days,
-        frequency_caps=spec.frequency_caps,
-        stopped=spec.status != "active",
-    )
 
 
 def new_name(kind: Kind, random_bytes: bytes) -> str:

@@ -10,7 +10,16 @@ import structlog
 from bihuan_gateway.control.ports import ChangeFeed
 from bihuan_gateway.control.resources import Resource, end_time_us, start_time_us
 from bihuan_gateway.control.snapshot import AdGroup, Advertiser, Campaign, Creative, Placement, ServingSnapshot
-from bihuan_gateway.control.specs import AdGroupSpec, AdvertiserSpec, CampaignSpec, CreativeSpec, Kind, PlacementSpec
+from bihuan_gateway.control.specs import (
+    AdGroupSpec,
+    AdvertiserSpec,
+    CampaignSpec,
+    CreativeSpec,
+    Kind,
+    PlacementSpec,
+    PublisherSpec,
+)
+from bihuan_gateway.control.terms import share_of
 from bihuan_shared.clock import DAY_US
 from bihuan_shared.errors import BihuanError, InvalidArgument
 from bihuan_shared.targeting import Expression, parse
@@ -67,7 +76,9 @@ class ServingState:
             if (group := groups.get(item.parent_id)) and (creative := _creative(item, group))
         ]
         placements = [
-            place for item in self.resources[Kind.PLACEMENTS].values() if (place := _placement(item)) is not None
+            place
+            for item in self.resources[Kind.PLACEMENTS].values()
+            if not self._share_unknown(item) and (place := _placement(item)) is not None
         ]
         return ServingSnapshot.of(
             self.version,
@@ -76,6 +87,15 @@ class ServingState:
             creatives=creatives,
             placements=placements,
         )
+
+    def _share_unknown(self, item: Resource) -> bool:
+        """Tell whether a publisher shares in a placement that attribution never heard of: its share would be lost."""
+        spec = item.spec
+        if item.terms_acked_version or not isinstance(spec, PlacementSpec) or spec.publisher_id is None:
+            return False
+        publisher = self.resources[Kind.PUBLISHERS].get(spec.publisher_id)
+        owner = publisher.spec if publisher is not None else None
+        return share_of(spec, owner if isinstance(owner, PublisherSpec) else None) > 0
 
 
 def _campaign(item: Resource, advertiser: Advertiser) -> Campaign | None:

@@ -11,6 +11,7 @@ from bihuan_gateway.control.fields import (
     BidMicros,
     Currency,
     DisplayName,
+    Item,
     Keyword,
     Label,
     LandingUrl,
@@ -26,6 +27,8 @@ from bihuan_shared.clock import parse_rfc3339_us
 
 MAX_ASSETS_BYTES = 16_384
 MAX_MEMBERS = 100_000
+MAX_RATES = 1000
+MAX_PROMOTED_ITEMS = 1000
 Status = Literal["active", "paused", "archived"]
 Review = Literal["pending", "approved", "rejected"]
 
@@ -44,19 +47,44 @@ class Kind(StrEnum):
 
 
 class AdvertiserSpec(Spec):
-    """Who pays. Currency and time zone hold for ever: the ledger and the budget days rest on them."""
+    """
+    Who pays. Currency and time zone hold for ever: the ledger and the budget days rest on them.
+
+    `credit_limit_micros` is what may be owed beyond the prepaid balance; 0 means prepaid only.
+    """
 
     display_name: DisplayName
     currency: Currency
     time_zone: TimeZone = "UTC"
+    credit_limit_micros: AmountMicros = 0
+
+
+class CommissionRate(Spec):
+    """The commission rate of one item, or of all items that carry the tag `category:<category>`."""
+
+    item_id: Item | None = None
+    category: Tag | None = None
+    rate_ppm: Ppm
+
+    @model_validator(mode="after")
+    def _of_one_thing(self) -> Self:
+        if (self.item_id is None) == (self.category is None):
+            raise ValueError("a rate is of an item or of a category")
+        return self
 
 
 class Pricing(Spec):
-    """What is paid for, and how much at most. Money is integer micros of the advertiser's currency."""
+    """
+    What is paid for, and how much at most. Money is integer micros of the advertiser's currency.
+
+    Of `commission_rates` an item's own wins over its category's; `commission_rate_ppm` is for everything else, and what
+    the auction expects.
+    """
 
     model: Literal["cpd", "cpm", "cpc", "cps"]
     bid_micros: BidMicros = 0
     commission_rate_ppm: Ppm = 0
+    commission_rates: Annotated[tuple[CommissionRate, ...], Field(max_length=MAX_RATES)] = ()
     promoter_share_ppm: Ppm = 0
     expected_order_micros: AmountMicros = 0
     day_rate_micros: AmountMicros = 0
@@ -72,6 +100,11 @@ class Pricing(Spec):
             raise ValueError("cps needs expected_order_micros")
         if self.model != "cps" and (self.commission_rate_ppm or self.promoter_share_ppm or self.expected_order_micros):
             raise ValueError(f"{self.model} has no commission")
+        if self.model != "cps" and self.commission_rates:
+            raise ValueError(f"{self.model} has no commission rates")
+        scopes = {(rate.item_id, rate.category) for rate in self.commission_rates}
+        if len(scopes) != len(self.commission_rates):
+            raise ValueError("an item or a category has two commission rates")
         if self.model == "cps" and self.bid_micros:
             raise ValueError("cps has no bid")
         if self.model != "cpd" and self.day_rate_micros:
@@ -124,7 +157,11 @@ class FrequencyCap(Spec):
 
 
 class CampaignSpec(Spec):
-    """A goal with a price, a budget and a time."""
+    """
+    A goal with a price, a budget and a time.
+
+    An order of one of `promoted_items` is a direct one, an order of another item of `shop_id` is one of the same shop.
+    """
 
     advertiser_id: ResourceId
     display_name: DisplayName
@@ -137,6 +174,8 @@ class CampaignSpec(Spec):
     frequency_caps: Annotated[tuple[FrequencyCap, ...], Field(max_length=16)] = ()
     status: Status = "active"
     token_ttl_days: Annotated[StrictInt, Field(ge=1, le=180)] = 30
+    promoted_items: Annotated[tuple[Item, ...], Field(max_length=MAX_PROMOTED_ITEMS)] = ()
+    shop_id: Item | None = None
 
 
 class AudienceRefs(Spec):
@@ -180,10 +219,16 @@ class CreativeSpec(Spec):
 
 
 class PlacementSpec(Spec):
-    """Where an advertisement stands. `floor_micros` is per thousand impressions."""
+    """
+    Where an advertisement stands. `floor_micros` is per thousand impressions.
+
+    `revenue_share_ppm` is the publisher's share of what CPM and CPC events here are charged; absent means the share
+    that the publisher has everywhere.
+    """
 
     display_name: DisplayName = "placement"
     publisher_id: ResourceId | None = None
+    revenue_share_ppm: Ppm | None = None
     channel: Label = "display"
     traffic_source: Literal["social", "e-commerce", "portal", "video", "search", "other"] = "other"
     width: Pixels = 0
@@ -191,6 +236,12 @@ class PlacementSpec(Spec):
     floor_micros: BidMicros = 0
     currency: Currency = "USD"
     status: Status = "active"
+
+    @model_validator(mode="after")
+    def _shares_with_somebody(self) -> Self:
+        if self.revenue_share_ppm is not None and self.publisher_id is None:
+            raise ValueError("revenue_share_ppm needs a publisher_id")
+        return self
 
 
 class Member(Spec):
@@ -209,9 +260,10 @@ class AudienceSpec(Spec):
 
 
 class PublisherSpec(Spec):
-    """Whose pages or apps the placements are on."""
+    """Whose pages or apps the placements are on; the share is of what CPM and CPC events there are charged."""
 
     display_name: DisplayName
+    revenue_share_ppm: Ppm = 0
 
 
 class PromoterSpec(Spec):

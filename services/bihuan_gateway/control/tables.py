@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import sqlalchemy as sa
 
-from bihuan_gateway.control.resources import PARENT_FIELDS
+from bihuan_gateway.control.resources import PARENT_FIELDS, TERMED
 from bihuan_gateway.control.specs import Kind
 
 SCHEMA = "gateway"
@@ -23,7 +23,10 @@ def _resource_table(kind: Kind) -> sa.Table:
         if parent
         else []
     )
-    acked_columns = [sa.Column("terms_acked_version", sa.Integer, nullable=False)] if kind is Kind.CAMPAIGNS else []
+    # With a default, so that tables of before advertisers and placements had terms get the column.
+    acked_columns = (
+        [sa.Column("terms_acked_version", sa.Integer, nullable=False, server_default="0")] if kind in TERMED else []
+    )
     return sa.Table(
         _table_name(kind),
         METADATA,
@@ -65,14 +68,38 @@ RECEIPTS = sa.Table(
 )
 """What each idempotency key made, as it was made."""
 
-TERMS_OUTBOX = sa.Table(
+OUTBOX = sa.Table(
+    "outbox",
+    METADATA,
+    sa.Column("kind", sa.String(32), primary_key=True),
+    sa.Column("resource_id", sa.String(64), primary_key=True),
+    sa.Column("terms_version", sa.Integer, nullable=False),
+    sa.Column("terms", sa.Text, nullable=False),
+)
+"""The newest terms of each advertiser, placement and campaign that attribution has not acknowledged."""
+
+CAMPAIGN_OUTBOX = sa.Table(
     "terms_outbox",
     METADATA,
     sa.Column("campaign_id", sa.String(64), sa.ForeignKey("campaigns.id"), primary_key=True),
     sa.Column("terms_version", sa.Integer, nullable=False),
     sa.Column("terms", sa.Text, nullable=False),
 )
-"""The newest terms of each campaign that attribution has not acknowledged."""
+"""Where terms waited while only campaigns had any; what it still holds is moved when a gateway starts."""
+
+PROMOTER_LINKS = sa.Table(
+    "promoter_links",
+    METADATA,
+    sa.Column("link_id", sa.String(64), primary_key=True),
+    sa.Column("promoter_id", sa.String(64), sa.ForeignKey("promoters.id"), nullable=False, index=True),
+    sa.Column("campaign_id", sa.String(64), sa.ForeignKey("campaigns.id"), nullable=False),
+    sa.Column("creative_id", sa.String(64), nullable=False),
+    sa.Column("sub_id", sa.String(80), nullable=False),
+    sa.Column("sealed", sa.Text, nullable=False),
+    sa.Column("create_time_us", sa.BigInteger, nullable=False),
+    sa.Column("expire_time_us", sa.BigInteger, nullable=False),
+)
+"""Links of promoters, as they were sealed."""
 
 API_KEYS = sa.Table(
     "api_keys",

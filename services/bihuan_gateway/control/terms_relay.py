@@ -1,4 +1,4 @@
-"""Terms on their way from the outbox to attribution: at least once, the newest of each campaign last."""
+"""Terms on their way from the outbox to attribution: at least once, the newest of each resource last."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from bihuan_gateway.control.ports import TermsOutbox, TermsSink
-from bihuan_gateway.control.resources import Terms
+from bihuan_gateway.control.specs import Kind
+from bihuan_gateway.control.terms import CampaignTerms, Terms
 from bihuan_shared.errors import BihuanError, DeadlineExceeded, FailedPrecondition, ResourceExhausted, Unavailable
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -21,7 +22,7 @@ class TermsRelay:
 
     `push_soon` waits up to `wait_s` for a push that began after it was called; `run` keeps pushing in the background
     and slows down, up to 30 s, while attribution refuses or does not answer. `on_taken` runs after versions were noted;
-    `on_pending` learns after each round in the background how many campaigns still wait.
+    `on_pending` learns after each round in the background how many resources still wait.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class TermsRelay:
                 return True
             taken = await self._hand_over(pending)
             if taken:
-                await self._outbox.acknowledge_terms([(terms.campaign_id, terms.version) for terms in taken])
+                await self._outbox.acknowledge_terms(taken)
         if taken:
             await self._on_taken()
         return len(taken) == len(pending) and (len(pending) < BATCH or await self.push())
@@ -74,21 +75,33 @@ class TermsRelay:
         except _TRANSIENT:
             raise
         except BihuanError:
-            # One bad row must not hold up the others.
-            return [terms for terms in pending if await self._taken_alone(terms)]
+            return await self._one_by_one(pending)
         return pending
 
+    async def _one_by_one(self, pending: list[Terms]) -> list[Terms]:
+        """Hand over what is taken: one bad row must not hold up the others, but for campaigns of its advertiser."""
+        taken: list[Terms] = []
+        kept: set[tuple[Kind, str]] = set()
+        for terms in pending:
+            unpaid = isinstance(terms, CampaignTerms) and (Kind.ADVERTISERS, terms.advertiser_id) in kept
+            if not unpaid and await self._taken_alone(terms):
+                taken.append(terms)
+            else:
+                kept.add(terms.subject)
+        return taken
+
     async def _taken_alone(self, terms: Terms) -> bool:
+        kind, name = terms.subject
         try:
             await self._sink.put_terms([terms])
         except FailedPrecondition as error:
             if error.reason == "STALE_TERMS":
-                _log.warning("attribution knows newer terms", campaign_id=terms.campaign_id, version=terms.version)
+                _log.warning("attribution knows newer terms", kind=kind.value, id=name, version=terms.version)
             return False
         except _TRANSIENT:
             raise
         except BihuanError as error:
-            _log.error("attribution refuses terms", campaign_id=terms.campaign_id, reason=error.reason)
+            _log.error("attribution refuses terms", kind=kind.value, id=name, reason=error.reason)
             return False
         return True
 

@@ -16,14 +16,14 @@ from bihuan_gateway.control.access import (
 from bihuan_gateway.control.fields import Spec
 from bihuan_gateway.control.ports import ControlStore, Page, Query, Taxonomy
 from bihuan_gateway.control.resources import (
+    FIXED_FIELDS,
     NAMES,
     PARENT_FIELDS,
     SPECS,
+    TERMED,
     Receipt,
     Resource,
-    Terms,
     new_name,
-    terms_of,
 )
 from bihuan_gateway.control.specs import AdGroupSpec, CampaignSpec, CreativeSpec, Kind, PlacementSpec
 from bihuan_shared.clock import Clock
@@ -32,7 +32,10 @@ from bihuan_shared.targeting import Expression, audiences_of
 
 ADMIN_KINDS = frozenset({Kind.ADVERTISERS, Kind.PLACEMENTS, Kind.PUBLISHERS, Kind.PROMOTERS})
 """Kinds that belong to the platform: only admins write them."""
-PATCHABLE = frozenset({Kind.CAMPAIGNS, Kind.AD_GROUPS, Kind.CREATIVES, Kind.PLACEMENTS})
+PATCHABLE = frozenset(
+    {Kind.ADVERTISERS, Kind.CAMPAIGNS, Kind.AD_GROUPS, Kind.CREATIVES, Kind.PLACEMENTS, Kind.PUBLISHERS}
+)
+_MOVES_TERMS = TERMED | {Kind.PUBLISHERS}
 _NAME_BYTES = 10
 _REVIEWED = ("landing_url", "assets", "width", "height", "tags")
 
@@ -83,10 +86,9 @@ class Catalogue:
             update_time_us=now_us,
             spec=spec,
         )
-        terms = await self._terms(resource)
-        made = await self.store.create(resource, receipt, terms)
-        await self.after_write(terms is not None)
-        return await self.store.find(kind, name) or made if terms is not None and made is resource else made
+        made = await self.store.create(resource, receipt)
+        await self.after_write(kind in _MOVES_TERMS)
+        return await self.store.find(kind, name) or made if kind in TERMED and made is resource else made
 
     async def get(self, principal: Principal, kind: Kind, resource_id: str) -> Resource:
         """Return one resource (NotFound, also for another tenant's)."""
@@ -135,16 +137,16 @@ class Catalogue:
             )
         spec = _patched(kind, old.spec, changes)
         parent = PARENT_FIELDS.get(kind)
-        if parent and getattr(spec, parent[0]) != old.parent_id:
-            raise InvalidArgument.of(f"/{parent[0]}", "cannot be changed")
+        for field in (*FIXED_FIELDS.get(kind, ()), *(parent[:1] if parent else ())):
+            if getattr(spec, field) != getattr(old.spec, field):
+                raise InvalidArgument.of(f"/{field}", "cannot be changed")
         spec, _ = await self._placed(principal, kind, spec, old)
         if spec == old.spec:
             return old
         new = old.changed(spec, self.clock.now_us())
-        terms = await self._terms(new)
-        await self.store.update(new, terms)
-        await self.after_write(terms is not None)
-        return await self.store.find(kind, resource_id) or new if terms is not None else new
+        await self.store.update(new)
+        await self.after_write(kind in _MOVES_TERMS)
+        return await self.store.find(kind, resource_id) or new if kind in TERMED else new
 
     async def _placed(
         self, principal: Principal, kind: Kind, spec: Spec, old: Resource | None = None
@@ -210,14 +212,6 @@ class Catalogue:
             raise PermissionDenied("only an admin key may review", FieldViolation("/review", "is written by admins"))
         changed = before is not None and any(getattr(before, name) != getattr(spec, name) for name in _REVIEWED)
         return spec.model_copy(update={"review": "pending"}) if changed else spec
-
-    async def _terms(self, resource: Resource) -> Terms | None:
-        if resource.kind is not Kind.CAMPAIGNS:
-            return None
-        advertiser = await self.store.find(Kind.ADVERTISERS, resource.advertiser_id)
-        if advertiser is None:
-            raise NotFound("no such advertiser")
-        return terms_of(resource, advertiser)
 
 
 def _require_role(principal: Principal, kind: Kind) -> None:

@@ -67,6 +67,16 @@ def _paths() -> Json:
         ),
         "/v1/orders": _orders(),
         **tracking,
+        "/t/p/{link}": {
+            "get": {
+                "operationId": "follow_promoter_link",
+                "summary": "Record a click through a promoter's link",
+                "tags": ["tracking"],
+                "security": [],
+                "parameters": [{**token, "name": "link"}],
+                "responses": redirect,
+            }
+        },
     }
 
 

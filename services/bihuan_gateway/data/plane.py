@@ -32,6 +32,7 @@ from bihuan_gateway.data.retention import Retention
 from bihuan_gateway.data.routes.decisions import DecisionRoutes
 from bihuan_gateway.data.routes.events import EventRoutes
 from bihuan_gateway.data.routes.orders import OrderRoutes
+from bihuan_gateway.data.routes.promotion import PromotionRoutes
 from bihuan_gateway.data.routes.tracking import TrackingRoutes
 from bihuan_gateway.data.settings import DataSettings
 from bihuan_gateway.data.spool import Spool, SpoolLimits
@@ -40,6 +41,7 @@ from bihuan_gateway.data.use_cases.decide import Decide, DecideLimits
 from bihuan_gateway.data.use_cases.ingest import Ingest
 from bihuan_gateway.data.use_cases.knowledge import PersonSource
 from bihuan_gateway.data.use_cases.orders import RecordOrders
+from bihuan_gateway.data.use_cases.promote import Promote
 from bihuan_gateway.data.use_cases.repeat import AnswerOnce
 from bihuan_gateway.data.use_cases.track import BeaconSpool, Outage, Track
 from bihuan_gateway.planes import DataPlane, PlaneParts
@@ -101,6 +103,7 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
     return [
         *DecisionRoutes(decide, once, parts.settings.public_url.rstrip("/")).routes(),
         *TrackingRoutes(track).routes(),
+        *PromotionRoutes(Promote(parts.snapshots, keys, parts.clock, parts.random_bytes), track).routes(),
         *EventRoutes(ingest).routes(),
         *OrderRoutes(orders, parts.clock).routes(),
     ]

@@ -3,15 +3,18 @@
 from typing import Annotated
 
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, StrictInt
+from pydantic import BaseModel, Field, JsonValue, StrictInt
 
 from bihuan_gateway.control.fields import MAX_AMOUNT_MICROS, Currency, ResourceId, Spec
+from bihuan_gateway.control.insight import Balance
 from bihuan_gateway.control.specs import AdvertiserSpec, Kind
 from bihuan_gateway.routes.ledger import EntryView, entry_document, to_micros
 from bihuan_gateway.routes.wire import (
     After,
     Caller,
+    Changes,
     Control,
+    Expected,
     Key,
     Named,
     Size,
@@ -21,6 +24,7 @@ from bihuan_gateway.routes.wire import (
     listed,
     shown,
     spec_of,
+    taken_version,
 )
 from bihuan_shared.errors import InvalidArgument
 
@@ -66,6 +70,15 @@ async def list_advertisers(control: Control, caller: Caller, after: After, size:
     return listed(page, "advertisers")
 
 
+@router.patch("/v1/advertisers/{resource_id}", response_model=AdvertiserView)
+async def change_advertiser(
+    resource_id: Named, body: Changes, control: Control, caller: Caller, expected: Expected
+) -> JSONResponse:
+    """Change an advertiser (admin) by a JSON merge patch; with `version` or If-Match only if that is the newest."""
+    changes, version = taken_version(body, expected)
+    return shown(await control.catalogue.patch(caller, Kind.ADVERTISERS, resource_id, changes, version=version))
+
+
 class DepositCreate(Spec):
     """Money that an advertiser paid in. The idempotency key names the deposit, forever."""
 
@@ -106,13 +119,14 @@ async def create_deposit(
 async def get_balance(resource_id: Named, control: Control, caller: Caller) -> JSONResponse:
     """Tell what an advertiser's accounts hold."""
     balances = await control.effects.balances(caller, resource_id)
-    written = [
-        {
-            "account": one.account,
-            "currency": one.currency,
-            "balance_micros": to_micros(one.balance_nanos),
-            "balance_nanos": one.balance_nanos,
-        }
-        for one in balances
-    ]
-    return JSONResponse({"advertiser_id": resource_id, "balances": written})
+    return JSONResponse({"advertiser_id": resource_id, "balances": [balance_document(one) for one in balances]})
+
+
+def balance_document(balance: Balance) -> dict[str, JsonValue]:
+    """Write what one account holds."""
+    return {
+        "account": balance.account,
+        "currency": balance.currency,
+        "balance_micros": to_micros(balance.balance_nanos),
+        "balance_nanos": balance.balance_nanos,
+    }

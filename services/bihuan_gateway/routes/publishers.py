@@ -8,7 +8,9 @@ from bihuan_gateway.control.specs import Kind, PublisherSpec
 from bihuan_gateway.routes.wire import (
     After,
     Caller,
+    Changes,
     Control,
+    Expected,
     Key,
     Named,
     Size,
@@ -18,6 +20,7 @@ from bihuan_gateway.routes.wire import (
     listed,
     shown,
     spec_of,
+    taken_version,
 )
 
 router = control_router("publishers")
@@ -60,3 +63,12 @@ async def list_publishers(control: Control, caller: Caller, after: After, size: 
         caller, Kind.PUBLISHERS, size=size, after=after, advertiser_id=None, parent_id=None
     )
     return listed(page, "publishers")
+
+
+@router.patch("/v1/publishers/{resource_id}", response_model=PublisherView)
+async def change_publisher(
+    resource_id: Named, body: Changes, control: Control, caller: Caller, expected: Expected
+) -> JSONResponse:
+    """Change a publisher (admin) by a JSON merge patch; a new share holds for placements without one of their own."""
+    changes, version = taken_version(body, expected)
+    return shown(await control.catalogue.patch(caller, Kind.PUBLISHERS, resource_id, changes, version=version))

@@ -18,6 +18,7 @@ from bihuan_gateway.control.effects import Effects
 from bihuan_gateway.control.fields import ID_PATTERN, ResourceId, Spec
 from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.ports import Page
+from bihuan_gateway.control.promotion import PromotionDesk
 from bihuan_gateway.control.resources import Resource
 from bihuan_gateway.control.specs import Kind
 from bihuan_gateway.control.use_cases import Catalogue
@@ -31,12 +32,14 @@ _S = TypeVar("_S", bound=Spec)
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
-    """Everything that the routes call."""
+    """Everything that the routes call; `public_url` is where browsers reach the gateway."""
 
     catalogue: Catalogue
     audiences: AudienceDesk
     keys: KeyDesk
     effects: Effects
+    promotion: PromotionDesk
+    public_url: str
 
 
 def control_of(request: Request) -> ControlPlane:

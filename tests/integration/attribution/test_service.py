@@ -202,6 +202,8 @@ MALFORMED = [
     ("ListLedgerEntries", pb.ListLedgerEntriesRequest(page_token="WyIxIiwiMiJd"), "page_token"),
     ("ListLedgerEntries", pb.ListLedgerEntriesRequest(page_size=-1), "page_size"),
     ("GetBalance", pb.GetBalanceRequest(), "advertiser_id"),
+    ("GetBalance", pb.GetBalanceRequest(advertiser_id="acme", account="promoter:payable:ann"), "account"),
+    ("GetBalance", pb.GetBalanceRequest(account="platform:revenue"), "account"),
     ("Deposit", _deposit(0), "amount.micros"),
     ("Deposit", _deposit(10**16), "amount.micros"),
     ("Deposit", _deposit(1, "yuan"), "amount.currency"),

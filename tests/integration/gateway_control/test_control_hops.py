@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -23,8 +24,10 @@ from bihuan.scoring.v1.audience_pb2_grpc import AudienceServiceServicer, add_Aud
 from bihuan_gateway.control.attribution_hop import AttributionHop
 from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, TaxonomyHop
 from bihuan_gateway.control.insight import ReportQuery
-from bihuan_gateway.control.resources import Terms
-from bihuan_gateway.control.specs import FrequencyCap, Member, Pricing
+from bihuan_gateway.control.payables_hop import PayablesHop
+from bihuan_gateway.control.specs import AdvertiserSpec, CommissionRate, FrequencyCap, Member, Pricing
+from bihuan_gateway.control.terms import AdvertiserTerms, CampaignTerms, PlacementTerms
+from bihuan_gateway.control.terms_hop import TermsHop
 from bihuan_gateway.hops import Hops
 from bihuan_gateway.settings import Settings
 from bihuan_shared.callers import Credential, Role
@@ -40,6 +43,8 @@ Context = grpc.aio.ServicerContext[object, object]
 class Attribution(AttributionServiceServicer):
     def __init__(self) -> None:
         self.terms: list[terms_pb2.CampaignTerms] = []
+        self.accounts: list[terms_pb2.AdvertiserTerms] = []
+        self.placements: list[terms_pb2.PlacementTerms] = []
         self.report: attribution_pb2.QueryReportRequest | None = None
 
     async def PutTerms(  # noqa: N802 - named by the contract
@@ -48,6 +53,8 @@ class Attribution(AttributionServiceServicer):
         if any(one.campaign_id == "stale" for one in request.terms):
             raise FailedPrecondition("newer terms are known", reason="STALE_TERMS")
         self.terms.extend(request.terms)
+        self.accounts.extend(request.advertisers)
+        self.placements.extend(request.placements)
         return attribution_pb2.PutTermsResponse()
 
     async def Deposit(  # noqa: N802 - named by the contract
@@ -64,6 +71,12 @@ class Attribution(AttributionServiceServicer):
             postings=[ledger_pb2.Posting(account="bank", amount_nanos=nanos)],
         )
         return attribution_pb2.DepositResponse(entry=entry)
+
+    async def GetBalance(  # noqa: N802 - named by the contract
+        self, request: attribution_pb2.GetBalanceRequest, context: Context
+    ) -> attribution_pb2.GetBalanceResponse:
+        held = attribution_pb2.AccountBalance(account=request.account, currency="USD", balance_nanos=5)
+        return attribution_pb2.GetBalanceResponse(balances=[held])
 
     async def QueryReport(  # noqa: N802 - named by the contract
         self, request: attribution_pb2.QueryReportRequest, context: Context
@@ -191,8 +204,8 @@ async def hops(world: World) -> AsyncIterator[Hops]:
         yield opened
 
 
-def terms(campaign_id: str = "c1", pricing: Pricing | None = None) -> Terms:
-    return Terms(
+def terms(campaign_id: str = "c1", pricing: Pricing | None = None) -> CampaignTerms:
+    return CampaignTerms(
         campaign_id=campaign_id,
         advertiser_id="acme",
         version=3,
@@ -210,8 +223,12 @@ def terms(campaign_id: str = "c1", pricing: Pricing | None = None) -> Terms:
 
 
 async def test_terms_arrive_whole(hops: Hops, world: World) -> None:
-    cps = Pricing(model="cps", commission_rate_ppm=100_000, promoter_share_ppm=7, expected_order_micros=9)
-    await AttributionHop(hops.attribution).put_terms([terms(), terms("c2", cps)])
+    rates = (CommissionRate(item_id="tea", rate_ppm=0), CommissionRate(category="cups", rate_ppm=9))
+    cps = Pricing(
+        model="cps", commission_rate_ppm=100_000, promoter_share_ppm=7, expected_order_micros=9, commission_rates=rates
+    )
+    goods = replace(terms("c2", cps), promoted_items=("tea", "pot"), shop_id="s1")
+    await TermsHop(hops.attribution).put_terms([terms(), goods])
     first, second = world.attribution.terms
     assert (first.campaign_id, first.version, first.time_zone) == ("c1", 3, "Asia/Shanghai")
     assert (first.pricing.model, first.pricing.cpm_trigger) == (terms_pb2.PRICING_MODEL_CPM, 2)
@@ -223,11 +240,35 @@ async def test_terms_arrive_whole(hops: Hops, world: World) -> None:
     assert (cap.level, cap.window) == (terms_pb2.CAP_LEVEL_AD_GROUP, terms_pb2.CAP_WINDOW_LIFETIME)
     assert (second.pricing.commission_rate_ppm, second.pricing.promoter_share_ppm) == (100_000, 7)
     assert second.pricing.cpm_trigger == terms_pb2.CPM_TRIGGER_UNSPECIFIED
+    assert [(one.WhichOneof("scope"), one.item_id, one.category, one.rate_ppm) for one in second.commission_rates] == [
+        ("item_id", "tea", "", 0),
+        ("category", "", "cups", 9),
+    ]
+    assert (list(second.item_ids), second.shop_id) == (["tea", "pot"], "s1")
+
+
+async def test_terms_of_accounts_and_placements_arrive_whole(hops: Hops, world: World) -> None:
+    spec = AdvertiserSpec(display_name="A", currency="CNY", time_zone="Asia/Shanghai", credit_limit_micros=10**15)
+    account = AdvertiserTerms("acme", 4, 1_500_000, spec)
+    await TermsHop(hops.attribution).put_terms([account, PlacementTerms("p", 9, 2_000_000, "pub", 700_000, "video")])
+    (told,) = world.attribution.accounts
+    assert (told.advertiser_id, told.version, told.currency, told.time_zone) == ("acme", 4, "CNY", "Asia/Shanghai")
+    assert (told.credit_limit_micros, told.HasField("leads"), told.effective_time.nanos) == (10**15, False, 500_000_000)
+    (place,) = world.attribution.placements
+    assert (place.placement_id, place.version, place.publisher_id) == ("p", 9, "pub")
+    assert (place.revenue_share_ppm, place.traffic_source, place.effective_time.seconds) == (700_000, "video", 2)
+
+
+async def test_what_is_payable_comes_from_the_account_that_was_asked_for(hops: Hops) -> None:
+    (held,) = await PayablesHop(hops.attribution).payable("promoter:payable:ann")
+    assert (held.account, held.currency, held.balance_nanos) == ("promoter:payable:ann", "USD", 5)
+    with pytest.raises(InvalidArgument):
+        await PayablesHop(hops.attribution).payable("platform:revenue")
 
 
 async def test_refusal_of_terms_keeps_its_reason(hops: Hops) -> None:
     with pytest.raises(FailedPrecondition) as caught:
-        await AttributionHop(hops.attribution).put_terms([terms("stale")])
+        await TermsHop(hops.attribution).put_terms([terms("stale")])
     assert caught.value.reason == "STALE_TERMS"
 
 
@@ -278,6 +319,6 @@ async def test_a_service_that_refuses_the_gateway_is_a_fault_inside(world: World
     opened = await world.hops(secret="wrong")
     try:
         with pytest.raises(Internal):
-            await AttributionHop(opened.attribution).put_terms([terms()])
+            await TermsHop(opened.attribution).put_terms([terms()])
     finally:
         await opened.close()

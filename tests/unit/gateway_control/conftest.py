@@ -7,10 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from bihuan_gateway.app import build
 from bihuan_gateway.settings import Settings
-from tests.unit.gateway_control.outsiders import ADMIN, Api, Outsiders, campaign
+from tests.unit.gateway_control.outsiders import ADMIN, KEYS, Api, Outsiders, campaign
 
 
 @pytest.fixture
@@ -26,6 +27,8 @@ def settings(tmp_path: Path) -> Settings:
         terms_wait_s=0.5,
         auto_approve=True,
         clock="system",
+        token_keys=SecretStr(KEYS),
+        public_url="https://ads.example/",
     )
 
 

@@ -1,5 +1,6 @@
 """Fakes in the place of the other services, and the gateway as a caller sees it."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,26 +21,33 @@ from bihuan_gateway.control.insight import (
     Touch,
 )
 from bihuan_gateway.control.ports import AudienceStatus
-from bihuan_gateway.control.resources import Terms
 from bihuan_gateway.control.specs import Member
+from bihuan_gateway.control.terms import AdvertiserTerms, CampaignTerms, PlacementTerms, Terms
 from bihuan_shared.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound, Unavailable
 from bihuan_shared.targeting import Expression, ExpressionInvalid, TagType, check, parse
 
 ADMIN = "admin-secret"
+KEYS = "k1:" + "A" * 43
 TAXONOMY = {"gender": TagType.TEXT, "age": TagType.NUMBER}
 
 
 @dataclass
 class FakeAttribution:
-    terms: list[Terms] = field(default_factory=list)
+    terms: list[CampaignTerms] = field(default_factory=list)
+    accounts: list[AdvertiserTerms] = field(default_factory=list)
+    placements: list[PlacementTerms] = field(default_factory=list)
     deposits: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     queries: list[ReportQuery] = field(default_factory=list)
     away: bool = False
+    took: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def put_terms(self, terms: Sequence[Terms]) -> None:
         if self.away:
             raise Unavailable("away")
-        self.terms.extend(terms)
+        self.terms.extend(one for one in terms if isinstance(one, CampaignTerms))
+        self.accounts.extend(one for one in terms if isinstance(one, AdvertiserTerms))
+        self.placements.extend(one for one in terms if isinstance(one, PlacementTerms))
+        self.took.set()
 
     async def deposit(self, advertiser_id: str, deposit_id: str, *, currency: str, amount_micros: int) -> LedgerEntry:
         body = (advertiser_id, currency, amount_micros)
@@ -49,6 +57,9 @@ class FakeAttribution:
 
     async def balances(self, advertiser_id: str) -> list[Balance]:
         return [Balance(f"advertiser:prepaid:{advertiser_id}", "USD", 2_500)]
+
+    async def payable(self, account: str) -> list[Balance]:
+        return [Balance(account, "USD", 7_500)]
 
     async def report(self, query: ReportQuery) -> tuple[list[ReportRow], str]:
         self.queries.append(query)
@@ -123,7 +134,9 @@ class Outsiders:
     audiences: FakeAudiences = field(default_factory=FakeAudiences)
 
     def outside(self) -> Outside:
-        return Outside(self.people, self.audiences, FakeTaxonomy(), self.attribution, self.attribution)
+        return Outside(
+            self.people, self.audiences, FakeTaxonomy(), self.attribution, self.attribution, self.attribution
+        )
 
 
 class Api:
@@ -161,6 +174,14 @@ class Api:
     async def key_for(self, role: str, advertiser_id: str | None = None) -> "Api":
         made = await self.make("/v1/api-keys", {"role": role, "advertiser_id": advertiser_id})
         return Api(self.client, str(made["secret"]))
+
+
+CPS = {
+    "model": "cps",
+    "commission_rate_ppm": 50_000,
+    "promoter_share_ppm": 300_000,
+    "expected_order_micros": 40_000_000,
+}
 
 
 def campaign(advertiser_id: str = "acme", **changes: object) -> dict[str, object]:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from bihuan_gateway.problem import MEDIA_TYPE
 from bihuan_gateway.settings import Settings
-from tests.unit.gateway_control.outsiders import ADMIN, Api, Outsiders, campaign
+from tests.unit.gateway_control.outsiders import ADMIN, CPS, Api, Outsiders, campaign
 
 OPEN = {"/healthz", "/readyz", "/metrics"}
 
@@ -42,6 +42,7 @@ async def test_every_route_but_the_open_ones_needs_a_key(app: FastAPI, client: h
 async def test_another_tenants_things_do_not_exist(app: FastAPI, admin: Api, tree: dict[str, object]) -> None:
     await admin.make("/v1/advertisers", {"id": "rival", "display_name": "R", "currency": "USD"})
     await admin.make("/v1/audiences", {"id": "a1", "advertiser_id": "acme", "display_name": "A", "members": [one("x")]})
+    await promotion(admin)
     rival = await admin.key_for("advertiser", "rival")
     for method, path, body in (
         ("GET", "/v1/advertisers/acme", None),
@@ -66,6 +67,7 @@ async def test_another_tenants_things_do_not_exist(app: FastAPI, admin: Api, tre
         ("GET", "/v1/ledger/entries?advertiser_id=acme", None),
         ("GET", "/v1/ledger/entries?campaign_id=c1", None),
         ("GET", "/v1/orders/o1/attribution?advertiser_id=acme", None),
+        ("POST", "/v1/promoters/ann/links", {"campaign_id": "c9", "creative_id": "k9"}),
     ):
         is_problem(await rival.call(method, path, body), 404)
     for path, name in (("campaigns", "campaigns"), ("ad-groups", "ad_groups"), ("audiences", "audiences")):
@@ -94,6 +96,7 @@ async def test_report_of_a_tenant_is_held_to_it(admin: Api, tree: dict[str, obje
 
 
 async def test_analyst_reads_everything_and_writes_nothing(admin: Api, tree: dict[str, object]) -> None:
+    await promotion(admin)
     analyst = await admin.key_for("analyst")
     assert (await analyst.get("/v1/campaigns/c1"))["id"] == "c1"
     for method, path, body in writes():
@@ -111,11 +114,22 @@ async def test_advertiser_cannot_do_what_is_the_platforms(admin: Api, tree: dict
         ("/v1/advertisers/acme/deposits", {"amount_micros": 5, "currency": "USD"}),
     ):
         is_problem(await owner.call("POST", path, body, idempotency_key="k"), 403)
-    is_problem(await owner.call("PATCH", "/v1/placements/p1", {"floor_micros": 0}), 403)
-    is_problem(await owner.call("GET", "/v1/ledger/reconciliation"), 403)
+    await promotion(admin)
+    for path, changes in (
+        ("/v1/placements/p1", {"floor_micros": 0}),
+        ("/v1/placements/p1", {"revenue_share_ppm": 1}),
+        ("/v1/advertisers/acme", {"credit_limit_micros": 10**15}),
+        ("/v1/publishers/pub", {"revenue_share_ppm": 1}),
+    ):
+        is_problem(await owner.call("PATCH", path, changes), 403)
+    analyst = await admin.key_for("analyst")
+    for path in ("/v1/promoters/ann/balance", "/v1/publishers/pub/balance", "/v1/ledger/reconciliation"):
+        is_problem(await owner.call("GET", path), 403)
+        is_problem(await analyst.call("GET", path), 403)
 
 
 async def test_fields_that_are_not_the_callers_are_named_and_refused(admin: Api, tree: dict[str, object]) -> None:
+    await promotion(admin)
     for method, path, body in writes():
         for field in ("version", "terms_acked_version", "tenant", "price", "create_time", "a/b~c"):
             if method == "PATCH" and field == "version":
@@ -269,4 +283,16 @@ def writes() -> list[tuple[str, str, dict[str, object]]]:
         ("POST", "/v1/publishers", {"display_name": "P"}),
         ("POST", "/v1/promoters", {"display_name": "P"}),
         ("POST", "/v1/api-keys", {"role": "analyst"}),
+        ("PATCH", "/v1/advertisers/acme", {"credit_limit_micros": 5}),
+        ("PATCH", "/v1/publishers/pub", {"revenue_share_ppm": 5}),
+        ("POST", "/v1/promoters/ann/links", {"campaign_id": "c9", "creative_id": "k9"}),
     ]
+
+
+async def promotion(admin: Api) -> None:
+    """A publisher `pub`, a promoter `ann`, and a CPS campaign `c9` of `acme` with a creative `k9`."""
+    await admin.make("/v1/publishers", {"id": "pub", "display_name": "P", "revenue_share_ppm": 500_000})
+    await admin.make("/v1/promoters", {"id": "ann", "display_name": "Ann"})
+    await admin.make("/v1/campaigns", campaign(id="c9", pricing=CPS))
+    await admin.make("/v1/ad-groups", {"id": "g9", "campaign_id": "c9", "display_name": "G"})
+    await admin.make("/v1/creatives", {"id": "k9", "ad_group_id": "g9", "landing_url": "https://shop.example/"})

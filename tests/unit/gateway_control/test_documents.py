@@ -48,7 +48,7 @@ async def test_every_route_is_named_by_its_template(whole: FastAPI, spans: InMem
         for method in item
     ]
     operations += [("GET", path) for path in ("/docs", "/docs/assets/{name}", "/openapi.json")]
-    assert {("POST", "/v1/decisions"), ("GET", "/t/c/{token}"), ("GET", "/v1/campaigns/{resource_id}")} <= set(
+    assert {("POST", "/v1/decisions"), ("GET", "/t/p/{link}"), ("GET", "/v1/campaigns/{resource_id}")} <= set(
         operations
     )
     headers = {"authorization": f"Bearer {ADMIN}"}
@@ -111,6 +111,12 @@ async def test_what_the_page_loads_is_here(client: httpx.AsyncClient) -> None:
         ("ad-groups", {"audience_ids": {"include": ["a"]}}, True),
         ("creatives", {"assets": {"anything": 1}, "review": "approved"}, True),
         ("placements", {"width": -1}, False),
+        ("placements", {"revenue_share_ppm": None}, True),
+        ("advertisers", {"credit_limit_micros": 5}, True),
+        ("advertisers", {"credit_limit_micros": -5}, False),
+        ("publishers", {"revenue_share_ppm": 1_000_001}, False),
+        ("campaigns", {"promoted_items": ["tea"], "pricing": {"commission_rates": [{"rate_ppm": 5}]}}, True),
+        ("campaigns", {"shop_id": ""}, False),
     ],
 )
 async def test_the_document_says_what_a_patch_may_hold(app: FastAPI, kind: str, body: Json, *, valid: bool) -> None:

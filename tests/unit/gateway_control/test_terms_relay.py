@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bihuan_gateway.control.resources import Terms
-from bihuan_gateway.control.specs import Pricing
+from bihuan_gateway.control.specs import AdvertiserSpec, Pricing
+from bihuan_gateway.control.terms import AdvertiserTerms, CampaignTerms, Terms
 from bihuan_gateway.control.terms_relay import TermsRelay
 from bihuan_shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 
 
-def terms(campaign_id: str, version: int = 1) -> Terms:
+def terms(campaign_id: str, version: int = 1) -> CampaignTerms:
     pricing = Pricing(model="cpm", bid_micros=1)
-    return Terms(campaign_id, "acme", version, 0, "USD", "UTC", pricing, 0, 0, 15, 1, (), stopped=False)
+    return CampaignTerms(campaign_id, "acme", version, 0, "USD", "UTC", pricing, 0, 0, 15, 1, (), stopped=False)
 
 
 @dataclass
@@ -25,10 +25,11 @@ class Outbox:
     async def count_pending_terms(self) -> int:
         return len(self.rows)
 
-    async def acknowledge_terms(self, versions: Sequence[tuple[str, int]]) -> None:
-        for campaign_id, version in versions:
-            if campaign_id in self.rows and self.rows[campaign_id].version <= version:
-                del self.rows[campaign_id]
+    async def acknowledge_terms(self, taken: Sequence[Terms]) -> None:
+        for one in taken:
+            name = one.subject[1]
+            if name in self.rows and self.rows[name].version <= one.version:
+                del self.rows[name]
 
 
 @dataclass
@@ -43,10 +44,11 @@ class Sink:
             await asyncio.Event().wait()
         if self.failures:
             raise self.failures.pop(0)
-        for one in terms:
-            if one.campaign_id in self.bad:
-                raise self.bad[one.campaign_id]
-        self.taken.extend(one.campaign_id for one in terms)
+        names = [one.subject[1] for one in terms]
+        for name in names:
+            if name in self.bad:
+                raise self.bad[name]
+        self.taken.extend(names)
 
 
 class Watch:
@@ -70,6 +72,19 @@ async def test_one_bad_row_does_not_hold_up_the_others() -> None:
     assert sink.taken == ["a", "c"]
     assert list(outbox.rows) == ["b"]
     assert watch.calls == 1
+
+
+async def test_campaigns_wait_for_the_terms_of_their_advertiser() -> None:
+    acme = AdvertiserTerms("acme", 1, 0, AdvertiserSpec(display_name="A", currency="USD"))
+    # Sorted by name, as the store sorts accounts before campaigns.
+    outbox = Outbox({"acme": acme, "c": terms("c")})
+    sink, watch = Sink(bad={"acme": InvalidArgument("no")}), Watch()
+    assert not await relay_of(outbox, sink, watch).push()
+    assert sink.taken == []
+    assert list(outbox.rows) == ["acme", "c"]
+    sink.bad.clear()
+    assert await relay_of(outbox, sink, watch).push()
+    assert sink.taken == ["acme", "c"]
 
 
 async def test_stale_terms_stay_unacknowledged_so_that_the_campaign_does_not_serve() -> None:

@@ -10,6 +10,11 @@ from bihuan_gateway.control.access import Principal, Role
 from bihuan_gateway.control.snapshot import Advertiser
 from bihuan_gateway.data.ports import Identifier
 from bihuan_shared.errors import Unavailable
+from bihuan_shared.tokens import TrackingToken
+
+
+def opened(world: World, decision: dict[str, object]) -> TrackingToken:
+    return world.keys.open(str(decision["click_url"]).rpartition("/")[2], NOW_US)
 
 
 async def test_keywords_schedule_size_and_currency_decide_before_anything_is_asked(
@@ -40,6 +45,21 @@ async def test_expressions_and_audiences_choose_the_person(world: World, client:
     assert {candidate["verdict"] for candidate in candidates} == {"PERSON_UNKNOWN"}
 
 
+async def test_the_token_names_the_first_audience_that_put_the_person_into_the_ad_group(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    world.advertise("fans", audiences=("c", "b", "a"))
+    world.identities.persons[(Identifier("cookie", "c1"),)] = 1
+    world.scorer.audiences[1] = frozenset({"c", "b", "0-of-no-concern"})
+    decision = await first(client, ask("r1", identifiers=COOKIE, consent=CONSENT))
+    assert opened(world, decision).audience_id == "b"
+    unmeasured = await first(client, ask("r2", identifiers=COOKIE, consent={"purposes": ["TARGETING"]}))
+    assert (winner(unmeasured), opened(world, unmeasured).audience_id) == ("fans", "")
+    world.advertise("all", bid_micros=9_000_000)
+    everyone = await first(client, ask("r3", identifiers=COOKIE, consent=CONSENT))
+    assert (winner(everyone), opened(world, everyone).audience_id) == ("all", "")
+
+
 async def test_without_consent_to_targeting_nothing_of_the_person_is_read(
     world: World, client: httpx.AsyncClient
 ) -> None:
@@ -49,7 +69,7 @@ async def test_without_consent_to_targeting_nothing_of_the_person_is_read(
     assert winner(decision) == "all"
     assert (world.profiles.faults.calls, world.scorer.membership_faults.calls) == (0, 0)
     assert world.budgets.queries[0].person_id == 0
-    token = world.keys.open(str(decision["click_url"]).rpartition("/")[2], NOW_US)
+    token = opened(world, decision)
     assert (token.person_id, token.sighting_id) == (1, sighting_of(1))
 
 
@@ -58,7 +78,7 @@ async def test_without_consent_to_measurement_nothing_of_the_person_is_kept(
 ) -> None:
     world.advertise("all")
     decision = await first(client, ask(identifiers=COOKIE, consent={"purposes": ["TARGETING"]}))
-    token = world.keys.open(str(decision["click_url"]).rpartition("/")[2], NOW_US)
+    token = opened(world, decision)
     assert (token.person_id, token.sighting_id) == (0, 0)
     assert world.budgets.queries[0].person_id == 1
     assert (world.records.records[0].person_id, world.records.records[0].profile) == (0, b"")

@@ -94,6 +94,11 @@ def asks_for_person(group: AdGroup) -> bool:
     return group.expression is not None or bool(group.include_audiences) or bool(group.exclude_audiences)
 
 
+def matched_audience(group: AdGroup, facts: PersonFacts) -> str:
+    """Name the audience that put the person into the ad group: the first that it includes, by id; empty for none."""
+    return min(group.include_audiences & (facts.audiences or frozenset()), default="")
+
+
 def person_verdict(group: AdGroup, facts: PersonFacts) -> Verdict | None:
     """
     Tell why the person is not one whom the ad group addresses; None where the person is.

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from bihuan_gateway.control.snapshot import Creative, Placement, ServingSnapshot, SnapshotSource
 from bihuan_gateway.data.domain.auction import PPB
-from bihuan_gateway.data.domain.eligibility import Verdict, asks_for_person, on_offer
+from bihuan_gateway.data.domain.eligibility import PersonFacts, Verdict, asks_for_person, matched_audience, on_offer
 from bihuan_gateway.data.domain.naming import derived_id
 from bihuan_gateway.data.domain.pacing import Throttle, as_soon_as_possible, traffic_figure
 from bihuan_gateway.data.domain.slots import BUDGET_UNAVAILABLE, Slot
@@ -123,7 +123,7 @@ class Decide:
         measured = person if MEASUREMENT in ask.consent.purposes else NOBODY
         decision = Decision(
             slots=tuple(slots),
-            tokens=tuple(self._seal(slot, measured, now_us) for slot in slots),
+            tokens=tuple(self._seal(slot, measured, facts, now_us) for slot in slots),
             model_version=model_version,
             degraded=tuple(degraded.hops),
         )
@@ -204,7 +204,7 @@ class Decide:
             if slot.winner is not None:
                 shown.add(slot.winner.ad_group.campaign.id)
 
-    def _seal(self, slot: Slot, person: Resolved, now_us: int) -> str:
+    def _seal(self, slot: Slot, person: Resolved, facts: PersonFacts, now_us: int) -> str:
         if slot.winner is None or slot.won is None:
             return ""
         group, campaign = slot.winner.ad_group, slot.winner.ad_group.campaign
@@ -226,6 +226,8 @@ class Decide:
             reserve_nanos=slot.won.reserve_nanos,
             reservation_id=slot.reservation_id,
             sighting_id=person.sighting_id if person.person_id else 0,
+            # It tells of the person too, so that it goes where the person goes.
+            audience_id=matched_audience(group, facts) if person.person_id else "",
         )
         return self.keys.seal(token, self.random_bytes(NONCE_BYTES))
 

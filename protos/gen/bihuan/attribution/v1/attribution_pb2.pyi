@@ -1127,8 +1127,11 @@ class GetBalanceRequest(_message.Message):
 
     ADVERTISER_ID_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     advertiser_id: _builtins.str
-    """Whose."""
+    """Whose; either this or `account`."""
+    account: _builtins.str
+    """An account of somebody who is paid: `promoter:payable:<id>` or `publisher:payable:<id>`."""
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
         """What was believed then; absent means now."""
@@ -1138,10 +1141,11 @@ class GetBalanceRequest(_message.Message):
         *,
         advertiser_id: _builtins.str = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "as_of_time", b"as_of_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "advertiser_id", b"advertiser_id", "as_of_time", b"as_of_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
