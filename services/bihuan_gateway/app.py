@@ -16,6 +16,8 @@ from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, Taxon
 from bihuan_gateway.control.audiences import AudienceDesk
 from bihuan_gateway.control.control_store import SqlControlStore
 from bihuan_gateway.control.effects import Effects
+from bihuan_gateway.control.findings import FindingDesk, FindingSink
+from bihuan_gateway.control.findings_hop import FindingsHop
 from bihuan_gateway.control.key_store import SqlKeyStore
 from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.ports import Audiences, Books, People, Taxonomy, TermsSink
@@ -35,6 +37,7 @@ from bihuan_gateway.routes import (
     campaigns,
     creatives,
     docs,
+    invalid_traffic,
     ledger,
     not_yet,
     operations,
@@ -67,6 +70,7 @@ _ROUTES = (
     api_keys,
     reports,
     ledger,
+    invalid_traffic,
     operations,
     not_yet,
     docs,
@@ -82,6 +86,7 @@ class Outside:
     taxonomy: Taxonomy
     terms: TermsSink
     books: Books
+    findings: FindingSink
 
     @classmethod
     def over(cls, hops: Hops) -> "Outside":
@@ -93,6 +98,7 @@ class Outside:
             taxonomy=TaxonomyHop(hops.profile),
             terms=attribution,
             books=attribution,
+            findings=FindingsHop(hops.attribution),
         )
 
 
@@ -139,6 +145,7 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         audiences=AudienceDesk(catalogue, outside.people, outside.audiences),
         keys=KeyDesk(keys, store, clock, os.urandom, authenticator.forget),
         effects=Effects(catalogue, outside.books),
+        findings=FindingDesk(outside.findings),
     )
     return Running(control, authenticator, snapshots, relay)
 
