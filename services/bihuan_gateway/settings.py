@@ -40,6 +40,6 @@ class Settings(ServerSettings):
     list_timeout_s: Annotated[float, Field(gt=0, le=600)] = 120.0
     """Time a request with a member list may take."""
     terms_wait_s: Annotated[float, Field(ge=0, le=10)] = 1.0
-    """How long a write of a campaign waits for attribution to take its terms."""
+    """How long a write of what has terms waits for attribution to take them."""
     snapshot_poll_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """How often other processes' changes are looked for."""

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from bihuan_shared.errors import InvalidArgument
 from bihuan_shared.tokens import (
     KEY_BYTES,
+    LINK_FORM,
     MAX_TOKEN_CHARS,
     NONCE_BYTES,
+    TOKEN_FORM,
     KeyRing,
     TokenExpired,
     TokenInvalid,
@@ -212,3 +214,17 @@ def test_token_that_was_sealed_before_there_were_sightings_opens_without_one() -
 def test_sighting_does_not_change_what_a_repeated_event_is_compared_by() -> None:
     assert repr(replace(TOKEN, sighting_id=7)) == repr(TOKEN)
     assert replace(TOKEN, sighting_id=7) != TOKEN
+
+
+@given(st.binary(max_size=200))
+def test_a_payload_opens_as_the_form_that_it_was_sealed_as_and_as_no_other(payload: bytes) -> None:
+    for sealed_as, other in ((LINK_FORM, TOKEN_FORM), (TOKEN_FORM, LINK_FORM)):
+        text = RING.seal_payload(sealed_as, payload, NONCE)
+        assert RING.open_payload(sealed_as, text) == payload
+        with pytest.raises(TokenInvalid):
+            RING.open_payload(other, text)
+        # Not even where somebody writes the other form into it.
+        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        changed = urlsafe_b64encode(bytes((other,)) + raw[1:]).rstrip(b"=").decode()
+        with pytest.raises(TokenInvalid):
+            RING.open_payload(other, changed)
