@@ -36,6 +36,9 @@ CONSENT = {
 PEOPLE = 10_000
 CLICK_SHARE = 0.05
 ORDER_SHARE = 0.2
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+# A click that comes sooner than 200 ms after its impression is taken for a robot's.
+LOOKS_FOR_S = (0.3, 1.5)
 
 _world_lock = threading.Lock()
 _world_made = threading.Event()
@@ -71,6 +74,7 @@ class Visitor(HttpUser):
         shown = answer.json()["placements"][0]
         self._follow(shown["impression_url"], "GET /t/i")
         if self.random.random() < CLICK_SHARE:
+            gevent.sleep(self.random.uniform(*LOOKS_FOR_S))
             self._follow(shown["click_url"], "GET /t/c")
             self._follow(shown["landing_url"], "GET /t/l")
             if self.random.random() < ORDER_SHARE:
@@ -99,7 +103,7 @@ class Visitor(HttpUser):
         self.client.post("/v1/orders", json=body, name="POST /v1/orders")
 
     def _follow(self, url: str, name: str) -> None:
-        self.client.get(url, name=name, allow_redirects=False)
+        self.client.get(url, name=name, headers={"user-agent": BROWSER}, allow_redirects=False)
 
     def _make_world(self) -> None:
         advertiser = {"id": ADVERTISER, "display_name": "Load shop (synthetic)", "currency": "USD", "time_zone": "UTC"}

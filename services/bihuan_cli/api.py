@@ -17,6 +17,8 @@ RETRY_FOR_S = 60.0
 FIRST_BACKOFF_S = 0.05
 LAST_BACKOFF_S = 2.0
 RETRIED_STATUS = frozenset({429, 503})
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+"""What a visitor of a replay is taken for: the name of an HTTP library would be that of a robot."""
 
 _T = TypeVar("_T")
 
@@ -77,7 +79,7 @@ class GatewayClient:
     async def follow(self, url: str, *, time_us: int | None = None) -> None:
         """Call a tracking URL as a browser would, without following where it leads."""
         path = url.removeprefix(self._url) if url.startswith(self._url) else "/" + url.split("/", 3)[3]
-        await self._call("GET", path, {}, None, time_us)
+        await self._call("GET", path, {"user-agent": BROWSER}, None, time_us)
 
     async def _call(
         self,

@@ -16,6 +16,7 @@ CONSENT = {
 }
 T0_S = 1_700_000_000
 PATIENCE_S = 20.0
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
 class Shop:
@@ -54,7 +55,7 @@ class Shop:
 
     def follow(self, url: str, at_s: float) -> httpx.Response:
         parts = urlsplit(url)
-        return self.client.get(parts.path, headers=at(at_s))
+        return self.client.get(parts.path, headers=at(at_s) | {"user-agent": BROWSER})
 
     def order(self, at_s: float, order_id: str, micros: int, person: str = "p", **more: object) -> Any:
         body: dict[str, object] = {

@@ -12,6 +12,7 @@ from bihuan_gateway.control.control_store import SqlControlStore
 from bihuan_gateway.data import metrics
 from bihuan_gateway.data.decision_records import LakeDecisionRecords
 from bihuan_gateway.data.decision_store import SqlDecisions
+from bihuan_gateway.data.domain.traffic import AddressRanges, networks_in
 from bihuan_gateway.data.hops.attribution import GrpcBudgets, GrpcEventLog
 from bihuan_gateway.data.hops.identity import GrpcIdentities
 from bihuan_gateway.data.hops.profile import GrpcProfiles
@@ -29,6 +30,7 @@ from bihuan_gateway.data.ports import (
     Scorer,
 )
 from bihuan_gateway.data.retention import Retention
+from bihuan_gateway.data.robots import RobotList
 from bihuan_gateway.data.routes.decisions import DecisionRoutes
 from bihuan_gateway.data.routes.events import EventRoutes
 from bihuan_gateway.data.routes.orders import OrderRoutes
@@ -44,6 +46,7 @@ from bihuan_gateway.data.use_cases.orders import RecordOrders
 from bihuan_gateway.data.use_cases.promote import Promote
 from bihuan_gateway.data.use_cases.repeat import AnswerOnce
 from bihuan_gateway.data.use_cases.track import BeaconSpool, Outage, Track
+from bihuan_gateway.data.use_cases.watch import TrafficWatch
 from bihuan_gateway.planes import DataPlane, PlaneParts
 from bihuan_shared.clock import DAY_US
 from bihuan_shared.lake import open_lake
@@ -91,6 +94,7 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
         spool=ports.spool,
         keys=keys,
         clock=parts.clock,
+        watch=traffic_watch(secret, settings),
         outage=Outage(OUTAGE_PAUSE_US, lambda: time.monotonic_ns() // 1000),
         count=lambda kind, outcome: metrics.BEACONS.labels(kind.lower(), outcome).inc(),
         timeout_s=settings.beacon_timeout_ms / 1000,
@@ -111,8 +115,23 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
 
 def naming_key(token_keys: str) -> bytes:
     """Derive the key of ids from the oldest token key, which stays the longest when keys rotate."""
+    return _derived_key(b"bihuan decision names\n", token_keys)
+
+
+def traffic_watch(token_keys: str, settings: DataSettings) -> TrafficWatch:
+    """Watch traffic as the settings say (OSError or ValueError where the file of networks cannot be read)."""
+    file = settings.data_centre_file
+    return TrafficWatch(
+        is_robot=RobotList(),
+        key=_derived_key(b"bihuan addresses of a day\n", token_keys),
+        data_centres=AddressRanges(networks_in(file.read_text()) if file is not None else ()),
+        trusted_proxies=settings.trusted_proxies,
+    )
+
+
+def _derived_key(label: bytes, token_keys: str) -> bytes:
     oldest = token_keys.rsplit(",", maxsplit=1)[-1].partition(":")[2].strip()
-    return sha256(b"bihuan decision names\n" + oldest.encode()).digest()
+    return sha256(label + oldest.encode()).digest()
 
 
 async def build_data_plane(parts: PlaneParts, settings: DataSettings | None = None) -> DataPlane:

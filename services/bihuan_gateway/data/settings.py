@@ -24,6 +24,10 @@ class DataSettings(BaseSettings):
     """Click probability where scoring does not answer."""
     prior_pcvr: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Order probability where scoring does not answer."""
+    trusted_proxies: Annotated[int, Field(ge=0, le=16)] = 0
+    """Our proxies before the gateway: the client is so many from the right in `X-Forwarded-For`, which 0 ignores."""
+    data_centre_file: Path | None = None
+    """File of networks whose traffic is no traffic of people: CIDR notation, one a line, read at the start."""
     spool_dir: Path | None = None
     """Folder of the spool, on a volume that outlives the process; `gateway/spool` in the state folder when absent."""
     spool_max_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 30

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from bihuan.attribution.v1 import attribution_pb2, event_pb2
 from bihuan.common.v1 import common_pb2
+from bihuan_gateway.data.domain.traffic import UNSEEN, Traffic
 from bihuan_gateway.data.hops.coalescer import Coalescer
 from bihuan_gateway.data.hops.wire import consent_message
 from bihuan_gateway.data.ports import (
@@ -146,6 +147,7 @@ class GrpcEventLog:
             receive_time=to_timestamp(beacon.receive_time_us),
             tags=beacon.tags,
             consent=_MEASURED if beacon.measured else None,
+            signals=_signals(beacon.traffic) if beacon.traffic != UNSEEN else None,
         )
         encoded: bytes = event.SerializeToString()
         return encoded
@@ -160,6 +162,15 @@ class GrpcEventLog:
             RecordResult(_EVENT_OUTCOMES.get(result.outcome, Recorded.REJECTED), result.reason, result.field)
             for result in response.results
         ]
+
+
+def _signals(traffic: Traffic) -> event_pb2.TrafficSignals:
+    return event_pb2.TrafficSignals(
+        address_hash=traffic.address_hash,
+        known_bot=traffic.known_bot,
+        prefetch=traffic.prefetch,
+        data_centre=traffic.data_centre,
+    )
 
 
 def _order_event(order: OrderEvent) -> event_pb2.Event:

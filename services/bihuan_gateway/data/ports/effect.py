@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from bihuan_gateway.data.domain.traffic import UNSEEN, Traffic
 from bihuan_gateway.data.ports.people import Consent, Resolved
 
 
@@ -35,6 +36,7 @@ class Beacon:
     receive_time_us: int
     tags: tuple[str, ...]
     measured: bool
+    traffic: Traffic = UNSEEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from typing import Protocol
 
 from bihuan_gateway.control.snapshot import SnapshotSource
 from bihuan_gateway.data.domain.naming import landing_with_click
+from bihuan_gateway.data.domain.traffic import Visit
 from bihuan_gateway.data.ports import Beacon, EventLog, Landings, Recorded
+from bihuan_gateway.data.use_cases.watch import TrafficWatch
 from bihuan_shared.clock import Clock
 from bihuan_shared.errors import BihuanError, DeadlineExceeded, ResourceExhausted, Unavailable
 from bihuan_shared.rpc.deadline import deadline_scope
@@ -63,10 +65,11 @@ class Track:
     keys: KeyRing
     clock: Clock
     outage: Outage
+    watch: TrafficWatch
     count: Callable[[str, str], None]
     timeout_s: float = 1.0
 
-    async def beacon(self, kind: str, token_text: str) -> None:
+    async def beacon(self, kind: str, token_text: str, visit: Visit) -> None:
         """
         Take in an impression, viewable or landing.
 
@@ -80,9 +83,10 @@ class Track:
             self.count(kind, INVALID)
             await self._report_invalid(Beacon(kind, token_text, now_us, (), measured=False))
             return
-        await self._keep(kind, token_text, token, now_us, await self._tags(token.creative_id))
+        tags = await self._tags(token.creative_id)
+        await self._keep(Beacon(kind, token_text, now_us, tags, _is_measured(token), self.watch.judge(visit, now_us)))
 
-    async def click(self, token_text: str) -> str:
+    async def click(self, token_text: str, visit: Visit) -> str:
         """
         Take in a click and return where to send the browser: the landing URL of the creative with the click's id.
 
@@ -95,13 +99,12 @@ class Track:
             self.count(CLICK, INVALID)
             raise
         landing_url, tags = await self._landing(token.creative_id)
-        await self._keep(CLICK, token_text, token, now_us, tags)
+        await self._keep(Beacon(CLICK, token_text, now_us, tags, _is_measured(token), self.watch.judge(visit, now_us)))
         return landing_with_click(landing_url, token.token_id)
 
-    async def _keep(self, kind: str, token_text: str, token: TrackingToken, now_us: int, tags: tuple[str, ...]) -> None:
+    async def _keep(self, beacon: Beacon) -> None:
         """Have the beacon committed, or else spooled, before anything is acknowledged."""
-        # A token names a person only where MEASUREMENT was consented to.
-        event = self.events.encode_beacon(Beacon(kind, token_text, now_us, tags, measured=token.person_id != 0))
+        kind, event = beacon.kind, self.events.encode_beacon(beacon)
         if not self.outage.lasts:
             try:
                 with deadline_scope(self.timeout_s):
@@ -146,3 +149,8 @@ class Track:
         if found is None:
             raise TokenInvalid("the token names nothing that was ever shown")
         return found
+
+
+def _is_measured(token: TrackingToken) -> bool:
+    # A token names a person only where MEASUREMENT was consented to.
+    return token.person_id != 0
