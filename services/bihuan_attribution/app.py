@@ -14,6 +14,7 @@ from bihuan_attribution.budget_state_store import SqlBudgetState
 from bihuan_attribution.budget_store import RedisBudgets
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
 from bihuan_attribution.event_sinks import STREAM, LakeSink, StreamSink
+from bihuan_attribution.finding_store import SqlFindings
 from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.metrics import CONSUMER_LAG, PERSONS_LAG
 from bihuan_attribution.order_file_store import SqlOrderFiles
@@ -138,6 +139,8 @@ def _ports(parts: _Parts) -> Ports:
         auditor=SqlAuditor(parts.database),
         payables=SqlPayables(parts.database),
         push_balance=parts.settler.push_balance,
+        findings=SqlFindings(parts.database),
+        spent=parts.settler,
     )
 
 

@@ -28,16 +28,24 @@ def touch_from(row: "sa.Row[tuple[object, ...]]") -> Touch:
 def read_touches(
     connection: sa.Connection, orders: Iterable[OrderState], event_types: Sequence[EventType]
 ) -> list[Touch]:
-    """Valid touches that name the click or the person of one of the orders, and the clicks that the orders met."""
+    """
+    Valid touches that name the click or the person of one of the orders, and the clicks that the orders met.
+
+    Those that were met are there whatever was found out about them later.
+    """
     held = list(orders)
     table = schema.touches
-    of_type = table.c.event_type.in_([int(one) for one in event_types]) & (table.c.invalid == "")
-    click_ids = {one.click_id for one in held} | {one.last_click_id for one in held}
-    click_ids |= {one.last_cps_click_id for one in held} | {one.commission.token_id for one in held}
-    click_ids.discard("")
-    conditions: list[sa.ColumnElement[bool]] = [table.c.token_id.in_(chunk) for chunk in chunks(click_ids)]
+    of_type = table.c.event_type.in_([int(one) for one in event_types])
+    valid = table.c.invalid == ""
+    met = {one.last_click_id for one in held} | {one.last_cps_click_id for one in held}
+    met |= {one.commission.token_id for one in held}
+    clicks = {one.click_id for one in held} - met
     persons = {one.person_id for one in held if one.person_id}
-    conditions += [table.c.person_id.in_(chunk) & (table.c.person_id > 0) for chunk in chunks(persons)]
+    conditions: list[sa.ColumnElement[bool]] = [table.c.token_id.in_(chunk) & valid for chunk in chunks(clicks - {""})]
+    conditions += [
+        table.c.token_id.in_(chunk) & (valid | table.c.invalid.like("late%")) for chunk in chunks(met - {""})
+    ]
+    conditions += [table.c.person_id.in_(chunk) & (table.c.person_id > 0) & valid for chunk in chunks(persons)]
     found: dict[int, Touch] = {}
     for condition in conditions:
         for row in connection.execute(sa.select(table).where(condition, of_type)):

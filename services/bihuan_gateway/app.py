@@ -16,6 +16,8 @@ from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, Taxon
 from bihuan_gateway.control.audiences import AudienceDesk
 from bihuan_gateway.control.control_store import SqlControlStore
 from bihuan_gateway.control.effects import Effects
+from bihuan_gateway.control.findings import FindingDesk, FindingSink
+from bihuan_gateway.control.findings_hop import FindingsHop
 from bihuan_gateway.control.key_store import SqlKeyStore
 from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.link_store import SqlLinkStore
@@ -40,6 +42,7 @@ from bihuan_gateway.routes import (
     campaigns,
     creatives,
     docs,
+    invalid_traffic,
     ledger,
     not_yet,
     operations,
@@ -77,6 +80,7 @@ _ROUTES = (
     api_keys,
     reports,
     ledger,
+    invalid_traffic,
     operations,
     not_yet,
     docs,
@@ -93,6 +97,7 @@ class Outside:
     terms: TermsSink
     books: Books
     payables: Payables
+    findings: FindingSink
 
     @classmethod
     def over(cls, hops: Hops) -> "Outside":
@@ -104,6 +109,7 @@ class Outside:
             terms=TermsHop(hops.attribution),
             books=AttributionHop(hops.attribution),
             payables=PayablesHop(hops.attribution),
+            findings=FindingsHop(hops.attribution),
         )
 
 
@@ -160,6 +166,7 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
             random_bytes=os.urandom,
         ),
         public_url=settings.public_url.rstrip("/"),
+        findings=FindingDesk(outside.findings),
     )
     return Running(control, authenticator, snapshots, relay)
 

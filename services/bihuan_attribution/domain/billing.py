@@ -116,7 +116,7 @@ class Billing:
 
     def _free(self, token_id: str, rule: str, event: LoggedEvent) -> None:
         touch = self._click(token_id) or self.books.rivals.get(token_id)
-        if touch is None or touch.excess or touch.position in self.effects.excess:
+        if touch is None or touch.invalid or touch.excess or touch.position in self.effects.excess:
             return
         self.effects.excess[touch.position] = rule
         price_nanos = billable_nanos(touch.event_type, touch.ad, self.books.terms)
@@ -141,7 +141,8 @@ class Billing:
         found = list(self._clicks.get(("click", order.click_id), ())) if order.click_id else []
         if order.person_id:
             found += self._clicks.get(("person", order.person_id), ())
-        return found
+        # One that was found out late stays with the orders that met it, and meets no other.
+        return [touch for touch in found if not touch.invalid]
 
     def _index_click(self, touch: Touch) -> None:
         self._clicks.setdefault(("click", touch.ad.token_id), []).append(touch)

@@ -1,5 +1,7 @@
 """Charges of impressions and clicks, and what gives them back."""
 
+from dataclasses import dataclass
+
 from bihuan_attribution.domain.books import Books, Effects, Unbilled, ad_key
 from bihuan_attribution.domain.event import AdFacts, EventType, LoggedEvent
 from bihuan_attribution.domain.invalid_traffic import Span
@@ -30,6 +32,14 @@ def billable_nanos(event_type: EventType, ad: AdFacts, terms: TermsBook) -> int:
     sold = terms.sold_under(ad.campaign_id, ad.terms_version)
     trigger = EventType.VIEWABLE if sold is not None and sold.bills_viewable else EventType.IMPRESSION
     return ad.price_micros if event_type is trigger else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What makes a charge be given back where it is no event: it has an instant, and no position in the log."""
+
+    receive_time_us: int
+    position: int = 0
 
 
 class Till:
@@ -76,7 +86,7 @@ class Till:
         share_nanos = mul_ppm_nanos(price_nanos, placement.revenue_share_ppm)
         return Payee(publisher_account(placement.publisher_id), share_nanos)
 
-    def give_back(self, touch: Touch, cause_id: str, event: LoggedEvent) -> None:
+    def give_back(self, touch: Touch, cause_id: str, event: LoggedEvent | Occasion) -> None:
         """Give back what a touch was charged, if it was; `event` is what made it free."""
         charged = self._books.charged.pop(cause_id, None)
         if charged is None:
@@ -91,7 +101,9 @@ class Till:
         purse = self._books.purse(ad.advertiser_id, ad.currency)
         self._post(IVT_CREDIT, ad, cause_id, event, charge_reversal_postings(purse, charged))
 
-    def _post(self, kind: str, ad: AdFacts, cause_id: str, event: LoggedEvent, postings: tuple[Posting, ...]) -> None:
+    def _post(
+        self, kind: str, ad: AdFacts, cause_id: str, event: LoggedEvent | Occasion, postings: tuple[Posting, ...]
+    ) -> None:
         self._effects.entries.append(
             Entry(
                 kind=kind,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Payables, Reports, TermsStore
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
+from bihuan_attribution.use_cases.report_invalid_traffic import Findings, SpentSums
 from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_shared.clock import Clock
 
@@ -26,6 +27,8 @@ class Ports:
     auditor: Auditor
     payables: Payables
     push_balance: Callable[[str], Awaitable[None]]
+    findings: Findings
+    spent: SpentSums
 
 
 class Served:

@@ -3,8 +3,11 @@
 import grpc
 
 from bihuan.attribution.v1 import ledger_pb2 as pb
+from bihuan_attribution.domain.event import EventType
+from bihuan_attribution.domain.findings import REPORTABLE, Finding, Told
 from bihuan_attribution.rpc.ports import Served
-from bihuan_shared.errors import NotYet
+from bihuan_attribution.use_cases.report_invalid_traffic import report_invalid_traffic
+from bihuan_shared.errors import InvalidArgument, NotYet
 
 Context = grpc.aio.ServicerContext
 
@@ -20,11 +23,18 @@ class SettlementRpc(Served):
 
     async def ReportInvalidTraffic(  # noqa: N802  # the contract's name
         self,
-        _request: pb.ReportInvalidTrafficRequest,
+        request: pb.ReportInvalidTrafficRequest,
         _context: Context[pb.ReportInvalidTrafficRequest, pb.ReportInvalidTrafficResponse],
     ) -> pb.ReportInvalidTrafficResponse:
-        """Not built yet."""
-        raise NotYet("late findings are not built yet")
+        """Credit a late finding, once by its id."""
+        ports = self._ports
+        done = await report_invalid_traffic(_finding(request), ports.findings, ports.spent, ports.clock.now_us())
+        return pb.ReportInvalidTrafficResponse(
+            credited_count=len(done.credits),
+            unchanged_count=done.unchanged_count,
+            unknown_count=done.unknown_count,
+            credited_nanos=done.nanos,
+        )
 
     async def ClosePeriod(  # noqa: N802  # the contract's name
         self, _request: pb.ClosePeriodRequest, _context: Context[pb.ClosePeriodRequest, pb.ClosePeriodResponse]
@@ -55,3 +65,14 @@ class SettlementRpc(Served):
     ) -> pb.TraceEntryResponse:
         """Not built yet."""
         raise NotYet("traces are not built yet")
+
+
+def _finding(request: pb.ReportInvalidTrafficRequest) -> Finding:
+    events = tuple(_told(index, one) for index, one in enumerate(request.events))
+    return Finding(request.finding_id, request.reason, events)
+
+
+def _told(index: int, event: pb.InvalidEvent) -> Told:
+    if int(event.event_type) not in REPORTABLE:
+        raise InvalidArgument.of(f"events[{index}].event_type", "must be an impression, a viewable or a click")
+    return EventType(event.event_type), event.event_id

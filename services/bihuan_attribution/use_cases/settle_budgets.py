@@ -1,7 +1,7 @@
 """After billing: reservations end and spent sums reach the cache; repeated after a crash, it changes nothing."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bihuan_attribution.domain.budget_day import budget_day
 from bihuan_attribution.domain.caps import cap_slots
@@ -82,6 +82,10 @@ class BudgetSettler:
     async def push_balance(self, advertiser_id: str) -> None:
         """Bring a balance that a deposit changed to the cache."""
         await self._push(advertiser_id, set(), set(), [])
+
+    async def push_spent(self, advertiser_id: str, campaign_ids: Collection[str], days: Collection[str]) -> None:
+        """Bring what is gone from some budgets, and the balance, to the cache."""
+        await self._push(advertiser_id, set(campaign_ids), set(days), [])
 
     async def _settle(self, advertiser_id: str, events: Sequence[LoggedEvent]) -> None:
         campaigns: set[str] = set()

@@ -16,6 +16,7 @@ from bihuan_gateway.control.access import Principal
 from bihuan_gateway.control.audiences import AudienceDesk
 from bihuan_gateway.control.effects import Effects
 from bihuan_gateway.control.fields import ID_PATTERN, ResourceId, Spec
+from bihuan_gateway.control.findings import FindingDesk
 from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.ports import Page
 from bihuan_gateway.control.promotion import PromotionDesk
@@ -40,6 +41,7 @@ class ControlPlane:
     effects: Effects
     promotion: PromotionDesk
     public_url: str
+    findings: FindingDesk
 
 
 def control_of(request: Request) -> ControlPlane:

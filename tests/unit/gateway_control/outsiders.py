@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from bihuan_gateway.app import Outside
+from bihuan_gateway.control.findings import FindingOutcome, InvalidEvent
 from bihuan_gateway.control.insight import (
     Balance,
     CurrencyReconciliation,
@@ -88,6 +89,17 @@ def ledger_entry(advertiser_id: str, nanos: int) -> LedgerEntry:
 
 
 @dataclass
+class FakeFindings:
+    made: dict[str, tuple[str, tuple[InvalidEvent, ...]]] = field(default_factory=dict)
+
+    async def report(self, finding_id: str, reason: str, events: Sequence[InvalidEvent]) -> FindingOutcome:
+        body = (reason, tuple(events))
+        if self.made.setdefault(finding_id, body) != body:
+            raise AlreadyExists("the finding id was used")
+        return FindingOutcome(len(events), 0, 0, {"USD": 1_000 * len(events)})
+
+
+@dataclass
 class FakePeople:
     calls: list[int] = field(default_factory=list)
 
@@ -132,11 +144,11 @@ class Outsiders:
     attribution: FakeAttribution = field(default_factory=FakeAttribution)
     people: FakePeople = field(default_factory=FakePeople)
     audiences: FakeAudiences = field(default_factory=FakeAudiences)
+    findings: FakeFindings = field(default_factory=FakeFindings)
 
     def outside(self) -> Outside:
-        return Outside(
-            self.people, self.audiences, FakeTaxonomy(), self.attribution, self.attribution, self.attribution
-        )
+        books = self.attribution
+        return Outside(self.people, self.audiences, FakeTaxonomy(), books, books, books, self.findings)
 
 
 class Api:

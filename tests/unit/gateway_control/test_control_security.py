@@ -112,6 +112,7 @@ async def test_advertiser_cannot_do_what_is_the_platforms(admin: Api, tree: dict
         ("/v1/promoters", {"display_name": "P"}),
         ("/v1/api-keys", {"role": "admin"}),
         ("/v1/advertisers/acme/deposits", {"amount_micros": 5, "currency": "USD"}),
+        ("/v1/invalid-traffic", {"reason": "click_farm", "events": [{"event_type": "click", "event_id": "t1"}]}),
     ):
         is_problem(await owner.call("POST", path, body, idempotency_key="k"), 403)
     await promotion(admin)
@@ -271,6 +272,7 @@ def writes() -> list[tuple[str, str, dict[str, object]]]:
     return [
         ("POST", "/v1/advertisers", {"display_name": "X", "currency": "USD"}),
         ("POST", "/v1/advertisers/acme/deposits", {"amount_micros": 5, "currency": "USD"}),
+        ("POST", "/v1/invalid-traffic", {"reason": "farm", "events": [{"event_type": "click", "event_id": "t1"}]}),
         ("POST", "/v1/campaigns", campaign()),
         ("PATCH", "/v1/campaigns/c1", {"display_name": "Y"}),
         ("POST", "/v1/ad-groups", {"campaign_id": "c1", "display_name": "G"}),
