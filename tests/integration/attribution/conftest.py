@@ -45,7 +45,10 @@ async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Callable[[], Aw
             redis_url=redis_url,
             state_dir=tmp_path,
             token_keys=SecretStr(KEY),
-            callers=(Credential("gateway", Role.INTERNAL, secret_sha256("s")),),
+            callers=(
+                Credential("gateway", Role.INTERNAL, secret_sha256("s")),
+                Credential("dsp", Role.PARTNER, secret_sha256("partner")),
+            ),
         )
         server = await start_server(await build(settings), settings, clock_from("system"))
         channel = open_channel(f"127.0.0.1:{server.port}", secret="s", service="attribution")
