@@ -15,7 +15,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help setup demo up test coverage check proto bench bench-identity bench-attribution chaos-loop chaos-identity chaos-attribution eval-loop eval-identity clean
+.PHONY: help setup demo up test coverage check proto bench bench-identity bench-attribution chaos-loop chaos-identity chaos-attribution eval-loop eval-identity eval-invalid-traffic clean
 
 help: ## Explain the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -80,6 +80,9 @@ eval-loop: setup ## Send 10,000 generated requests to every route; none may answ
 
 eval-identity: setup ## Record linkage on synthetic records with known truth (FEBRL), and UID2's vectors
 	@$(BIN)/python loadtests/eval_identity.py
+
+eval-invalid-traffic: setup ## Precision and recall of the rules of invalid traffic on a synthetic day with known truth
+	@$(BIN)/python loadtests/eval_invalid_traffic.py
 
 clean: ## Remove the environment, caches and local state
 	rm -rf $(VENV) .bihuan .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build .coverage*
