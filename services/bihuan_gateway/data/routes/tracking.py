@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from bihuan_gateway.data.domain.traffic import Visit
+from bihuan_gateway.data.routes.visit import visit_of
 from bihuan_gateway.data.use_cases.track import IMPRESSION, LANDING, VIEWABLE, Track
 from bihuan_gateway.planes import NamedRoute
 from bihuan_shared.tokens import MAX_TOKEN_CHARS, TokenInvalid
@@ -20,7 +20,6 @@ NO_STORE = {
     "pragma": "no-cache",
     "expires": "0",
 }
-_PURPOSES = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
@@ -44,7 +43,7 @@ class TrackingRoutes:
             token = request.path_params["token"]
             # HEAD is what link checkers and prefetchers send; nobody saw anything.
             if request.method == "GET" and _looks_like_token(token):
-                await self.track.beacon(kind, token, _visit(request))
+                await self.track.beacon(kind, token, visit_of(request))
             return Response(GIF, media_type="image/gif", headers=NO_STORE)
 
         return pixel
@@ -56,19 +55,9 @@ class TrackingRoutes:
             raise TokenInvalid("this is no tracking token")
         if request.method != "GET":
             return Response(headers=NO_STORE)
-        landing_url = await self.track.click(token, _visit(request))
+        landing_url = await self.track.click(token, visit_of(request))
         return RedirectResponse(landing_url, status_code=302, headers=NO_STORE)
 
 
 def _looks_like_token(text: str) -> bool:
     return len(text) <= MAX_TOKEN_CHARS and _TOKEN.fullmatch(text) is not None
-
-
-def _visit(request: Request) -> Visit:
-    headers = request.headers
-    return Visit(
-        user_agent=headers.get("user-agent", ""),
-        purposes=tuple(headers[name] for name in _PURPOSES if name in headers),
-        peer=request.client.host if request.client is not None else "",
-        forwarded=",".join(headers.getlist("x-forwarded-for")),
-    )
