@@ -148,15 +148,7 @@ class Outsiders:
 
     def outside(self) -> Outside:
         books = self.attribution
-        return Outside(
-            people=self.people,
-            audiences=self.audiences,
-            taxonomy=FakeTaxonomy(),
-            terms=self.attribution,
-            books=books,
-            payables=books,
-            findings=self.findings,
-        )
+        return Outside(self.people, self.audiences, FakeTaxonomy(), books, books, books, self.findings)
 
 
 class Api:

@@ -53,6 +53,13 @@ async def test_a_visit_is_a_click_of_the_promoter_that_names_nobody(world: World
     assert (beacon.kind, beacon.measured, beacon.tags) == ("CLICK", False, ("category:tea",))
 
 
+async def test_a_robot_that_follows_a_link_is_told_as_one(world: World, client: httpx.AsyncClient) -> None:
+    world.advertise("tea", "cps", 0)
+    for user_agent in ("Mozilla/5.0 (compatible; Googlebot/2.1)", "Mozilla/5.0"):
+        await client.get(url(world), headers={"user-agent": user_agent})
+    assert [beacon.traffic.known_bot for beacon in world.events.beacons] == [True, False]
+
+
 async def test_every_visit_has_an_id_of_its_own(world: World, client: httpx.AsyncClient) -> None:
     world.advertise("tea", "cps", 0)
     link = url(world)

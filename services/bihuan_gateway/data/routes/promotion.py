@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from bihuan_gateway.data.routes.tracking import NO_STORE, visit_of
+from bihuan_gateway.data.routes.tracking import NO_STORE
+from bihuan_gateway.data.routes.visit import visit_of
 from bihuan_gateway.data.use_cases.promote import Promote
 from bihuan_gateway.data.use_cases.track import Track
 from bihuan_gateway.planes import NamedRoute
@@ -29,4 +30,5 @@ class PromotionRoutes:
         # HEAD is what link checkers and prefetchers send; nobody came.
         if request.method != "GET":
             return Response(headers=NO_STORE)
-        return RedirectResponse(await self.track.click(token, visit_of(request)), status_code=302, headers=NO_STORE)
+        landing_url = await self.track.click(token, visit_of(request))
+        return RedirectResponse(landing_url, status_code=302, headers=NO_STORE)

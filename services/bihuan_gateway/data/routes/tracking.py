@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from bihuan_gateway.data.domain.traffic import Visit
+from bihuan_gateway.data.routes.visit import visit_of
 from bihuan_gateway.data.use_cases.track import IMPRESSION, LANDING, VIEWABLE, Track
 from bihuan_gateway.planes import NamedRoute
 from bihuan_shared.tokens import MAX_TOKEN_CHARS, TokenInvalid
