@@ -7,6 +7,7 @@ from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFi
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
+from bihuan_attribution.use_cases.settlement_ports import Settlement
 from bihuan_shared.clock import Clock
 
 
@@ -24,6 +25,7 @@ class Ports:
     reports: Reports
     orders: OrderFiles
     auditor: Auditor
+    settlement: Settlement
     push_balance: Callable[[str], Awaitable[None]]
 
 
