@@ -17,8 +17,8 @@ from bihuan_attribution.domain.period import period_of
 
 MAX_FAULTS: Final = 100
 """Faults that a proof names; what is beyond stays to be found once these are mended."""
-_MAX_US: Final = 253_402_300_800_000_000
-"""The year 10000."""
+END_OF_TIME_US: Final = 253_402_300_800_000_000
+"""The year 10000; what a row says beyond is no time."""
 _encoder: Final = msgspec.msgpack.Encoder()
 _WORDS: Final = {int(one): one.word for one in EventType}
 
@@ -139,7 +139,7 @@ def entry_faults(row: StoredEntry) -> Iterable[Fault]:
     total = sum(nanos for _, nanos in row.sides)
     if total or not row.sides:
         yield Fault("entry_sum", row.entry_id, f"its {len(row.sides)} postings sum to {total}")
-    if not 0 <= row.entry_time_us < _MAX_US:
+    if not 0 <= row.entry_time_us < END_OF_TIME_US:
         yield Fault("period", row.entry_id, "is of no time that there is")
         return
     own_period = period_of(row.entry_time_us)

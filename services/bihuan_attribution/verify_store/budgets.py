@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from bihuan_attribution import schema
 from bihuan_attribution.domain.budget_day import QUARTER_US, budget_day
-from bihuan_attribution.domain.proof import MAX_FAULTS, Fault
+from bihuan_attribution.domain.proof import END_OF_TIME_US, MAX_FAULTS, Fault
 from bihuan_attribution.domain.terms import TermsBook
 from bihuan_attribution.terms_store import read_terms
 
@@ -44,9 +44,10 @@ def budget_faults(connection: sa.Connection) -> Iterable[Fault]:
         yield Fault("budget", 0, f"{_named(row.campaign_id, row.day)}: {row.charged_nanos} of {row.budget_nanos}")
     for row in connection.execute(sa.text(_UNCHARGED), most):
         yield Fault("budget", 0, f"{_named(row.campaign_id, row.day)}: {row.charged_nanos}, and no entry")
-    charged = connection.execute(sa.text(_CHARGED), {"quarter": QUARTER_US}, execution_options={"yield_per": 1_000})
-    for campaign_id, rows in groupby(charged, attrgetter("campaign_id")):
-        yield from _campaign_faults(connection, campaign_id, [(row.quarter, int(row.nanos)) for row in rows])
+    quarter, paged = {"quarter": QUARTER_US}, {"yield_per": 1_000}
+    with connection.execute(sa.text(_CHARGED), quarter, execution_options=paged) as charged:
+        for campaign_id, rows in groupby(charged, attrgetter("campaign_id")):
+            yield from _campaign_faults(connection, campaign_id, [(row.quarter, int(row.nanos)) for row in rows])
 
 
 def _campaign_faults(connection: sa.Connection, campaign_id: str, charged: list[tuple[int, int]]) -> Iterable[Fault]:
@@ -57,7 +58,7 @@ def _campaign_faults(connection: sa.Connection, campaign_id: str, charged: list[
     zone = _only_time_zone(read_terms(connection, [campaign_id]), campaign_id)
     for quarter, nanos in charged:
         summed[""] += nanos
-        if zone:
+        if zone and 0 <= quarter * QUARTER_US < END_OF_TIME_US:
             summed[budget_day(quarter * QUARTER_US, zone)] += nanos
     if not zone:
         by_days = sum(nanos for day, nanos in held.items() if day)

@@ -89,12 +89,13 @@ def account_faults(connection: sa.Connection) -> Iterable[Fault]:
 
 def correction_faults(connection: sa.Connection) -> Iterable[Fault]:
     """Corrections of what does not exist, and of more than was booked."""
-    for row in connection.execute(sa.text(_CORRECTIONS), execution_options={"yield_per": 1_000}):
-        if row.held is None or row.first <= row.corrected:
-            yield Fault("correction", row.first, f"corrects {row.corrected}, which is no entry before it")
-        elif row.back > (row.whole or 0):
-            detail = f"{int(row.back)} was taken back of {int(row.whole or 0)}"
-            yield Fault("correction", row.corrected, detail)
+    with connection.execute(sa.text(_CORRECTIONS), execution_options={"yield_per": 1_000}) as corrections:
+        for row in corrections:
+            if row.held is None or row.first <= row.corrected:
+                yield Fault("correction", row.first, f"corrects {row.corrected}, which is no entry before it")
+            elif row.back > (row.whole or 0):
+                detail = f"{int(row.back)} was taken back of {int(row.whole or 0)}"
+                yield Fault("correction", row.corrected, detail)
     for row in connection.execute(sa.text(_CREDITS), _MOST):
         yield Fault("correction", row.entry_id, "is the credit of no charge before it")
     for row in connection.execute(sa.text(_UNCORRECTING), _MOST):

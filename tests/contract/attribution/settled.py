@@ -1,5 +1,7 @@
 """Histories to settle: what the tests of periods, payouts, proofs and traces start from."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 COMPLETED = event_pb2.ORDER_STATUS_COMPLETED
 PRICE_MICROS = 2_345_678
+
+
+class _UndoneError(Exception):
+    """What was tampered with was looked at."""
 
 
 @dataclass
@@ -70,6 +76,24 @@ class Books:
     async def sql(self, statement: str, **values: object) -> int:
         """Change the books behind everybody's back; how many rows there were."""
         return await self.world.database.write(lambda c: c.execute(sa.text(statement), values).rowcount)
+
+    async def tampered(self, *tampering: "str | Callable[[sa.Connection], object]") -> list[tuple[str, int]]:
+        """The faults, by invariant and entry, of books that somebody tampered with; it is undone afterwards."""
+        found: list[tuple[str, int]] = []
+
+        def attempt(connection: sa.Connection) -> None:
+            found.clear()
+            for one in tampering:
+                if callable(one):
+                    one(connection)
+                else:
+                    assert connection.execute(sa.text(one)).rowcount > 0, f"{one} changes nothing"
+            found.extend((one.invariant, one.entry_id) for one in self.verifier._verify(connection, 0).faults)
+            raise _UndoneError
+
+        with suppress(_UndoneError):
+            await self.world.database.write(attempt)
+        return found
 
     async def scalar(self, statement: str, **values: object) -> int:
         return int(await self.world.database.read(lambda c: c.execute(sa.text(statement), values).scalar()) or 0)
