@@ -20,6 +20,8 @@ from bihuan_gateway.control.key_store import SqlKeyStore
 from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.ports import Audiences, Books, People, Taxonomy, TermsSink
 from bihuan_gateway.control.serving import LiveSnapshots
+from bihuan_gateway.control.settlement import Settlement, SettlementBooks
+from bihuan_gateway.control.settlement_hop import SettlementHop
 from bihuan_gateway.control.tables import METADATA, SCHEMA
 from bihuan_gateway.control.terms_relay import TermsRelay
 from bihuan_gateway.control.use_cases import Catalogue
@@ -42,6 +44,7 @@ from bihuan_gateway.routes import (
     promoters,
     publishers,
     reports,
+    settlement,
 )
 from bihuan_gateway.routes.wire import ControlPlane
 from bihuan_gateway.settings import Settings
@@ -67,6 +70,7 @@ _ROUTES = (
     api_keys,
     reports,
     ledger,
+    settlement,
     operations,
     not_yet,
     docs,
@@ -82,6 +86,7 @@ class Outside:
     taxonomy: Taxonomy
     terms: TermsSink
     books: Books
+    settlement: SettlementBooks
 
     @classmethod
     def over(cls, hops: Hops) -> "Outside":
@@ -93,6 +98,7 @@ class Outside:
             taxonomy=TaxonomyHop(hops.profile),
             terms=attribution,
             books=attribution,
+            settlement=SettlementHop(hops.attribution),
         )
 
 
@@ -139,6 +145,7 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         audiences=AudienceDesk(catalogue, outside.people, outside.audiences),
         keys=KeyDesk(keys, store, clock, os.urandom, authenticator.forget),
         effects=Effects(catalogue, outside.books),
+        settlement=Settlement(outside.settlement),
     )
     return Running(control, authenticator, snapshots, relay)
 

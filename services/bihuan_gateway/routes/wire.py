@@ -19,6 +19,7 @@ from bihuan_gateway.control.fields import ID_PATTERN, ResourceId, Spec
 from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.ports import Page
 from bihuan_gateway.control.resources import Resource
+from bihuan_gateway.control.settlement import Settlement
 from bihuan_gateway.control.specs import Kind
 from bihuan_gateway.control.use_cases import Catalogue
 from bihuan_shared.clock import format_rfc3339
@@ -37,6 +38,7 @@ class ControlPlane:
     audiences: AudienceDesk
     keys: KeyDesk
     effects: Effects
+    settlement: Settlement
 
 
 def control_of(request: Request) -> ControlPlane:

@@ -10,6 +10,7 @@ from bihuan_gateway.app import Outside
 from bihuan_gateway.control.insight import (
     Balance,
     CurrencyReconciliation,
+    EntryQuery,
     LedgerEntry,
     OrderAttribution,
     OrderItem,
@@ -24,6 +25,7 @@ from bihuan_gateway.control.resources import Terms
 from bihuan_gateway.control.specs import Member
 from bihuan_shared.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound, Unavailable
 from bihuan_shared.targeting import Expression, ExpressionInvalid, TagType, check, parse
+from tests.unit.gateway_control.settlers import FakeSettlement
 
 ADMIN = "admin-secret"
 TAXONOMY = {"gender": TagType.TEXT, "age": TagType.NUMBER}
@@ -34,6 +36,7 @@ class FakeAttribution:
     terms: list[Terms] = field(default_factory=list)
     deposits: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     queries: list[ReportQuery] = field(default_factory=list)
+    entry_queries: list[EntryQuery] = field(default_factory=list)
     away: bool = False
 
     async def put_terms(self, terms: Sequence[Terms]) -> None:
@@ -47,7 +50,9 @@ class FakeAttribution:
             raise AlreadyExists("the deposit id was used")
         return ledger_entry(advertiser_id, amount_micros * 1000)
 
-    async def balances(self, advertiser_id: str) -> list[Balance]:
+    async def balances(self, advertiser_id: str, as_of_us: int | None) -> list[Balance]:
+        if as_of_us is not None:
+            return []
         return [Balance(f"advertiser:prepaid:{advertiser_id}", "USD", 2_500)]
 
     async def report(self, query: ReportQuery) -> tuple[list[ReportRow], str]:
@@ -55,10 +60,9 @@ class FakeAttribution:
         values = tuple(f"{name}-1" for name in query.dimensions)
         return [ReportRow(values, "USD", 10, 9, 3, 2, 1, 7_000_000, 3_000_000_000, 0)], "next"
 
-    async def entries(
-        self, *, advertiser_id: str, campaign_id: str, page_size: int, page_token: str
-    ) -> tuple[list[LedgerEntry], str]:
-        return [ledger_entry(advertiser_id or "any", 5)], ""
+    async def entries(self, query: EntryQuery) -> tuple[list[LedgerEntry], str]:
+        self.entry_queries.append(query)
+        return [ledger_entry(query.advertiser_id or "any", 5)], ""
 
     async def reconcile(self) -> Reconciliation:
         return Reconciliation((CurrencyReconciliation("USD", 5, 5, 5, 5, 0),), {"unmatched": 2}, 9, {"billing": 9})
@@ -121,9 +125,10 @@ class Outsiders:
     attribution: FakeAttribution = field(default_factory=FakeAttribution)
     people: FakePeople = field(default_factory=FakePeople)
     audiences: FakeAudiences = field(default_factory=FakeAudiences)
+    settlement: FakeSettlement = field(default_factory=FakeSettlement)
 
     def outside(self) -> Outside:
-        return Outside(self.people, self.audiences, FakeTaxonomy(), self.attribution, self.attribution)
+        return Outside(self.people, self.audiences, FakeTaxonomy(), self.attribution, self.attribution, self.settlement)
 
 
 class Api:
