@@ -19,6 +19,8 @@ from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.metrics import CONSUMER_LAG, PERSONS_LAG
 from bihuan_attribution.order_file_store import SqlOrderFiles
 from bihuan_attribution.payable_store import SqlPayables
+from bihuan_attribution.payout_store import SqlPayouts
+from bihuan_attribution.period_store import SqlPeriods
 from bihuan_attribution.person_store import SqlPersons
 from bihuan_attribution.reconcile_store import SqlAuditor
 from bihuan_attribution.report_store import SqlReports
@@ -26,12 +28,15 @@ from bihuan_attribution.rpc.ports import Ports
 from bihuan_attribution.rpc.service import AttributionServicer
 from bihuan_attribution.settings import AttributionSettings
 from bihuan_attribution.terms_store import SqlTerms
+from bihuan_attribution.trace_store import SqlEntryFiles
 from bihuan_attribution.use_cases.consume import Bell, Pace, follow
 from bihuan_attribution.use_cases.pass_on import FAN_OUT, FAN_OUT_BATCH, LAKE, FanOut, LakeFeed
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_attribution.use_cases.settle_budgets import BATCH, BUDGETS, BudgetSettler
+from bihuan_attribution.use_cases.settlement_ports import Settlement
+from bihuan_attribution.verify_store import SqlVerifier
 from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.lake import open_lake
 from bihuan_shared.person_stream import PersonFollower
@@ -66,6 +71,7 @@ class _Parts:
     settler: BudgetSettler
     persons: SqlPersons
     committed: Bell
+    keys: KeyRing
 
 
 async def build(settings: AttributionSettings) -> ServiceApp:
@@ -122,6 +128,7 @@ async def _open(settings: AttributionSettings) -> _Parts:
         settler=BudgetSettler(log, budgets, truth, terms, reserver, persons),
         persons=persons,
         committed=committed,
+        keys=keys,
     )
 
 
@@ -138,6 +145,13 @@ def _ports(parts: _Parts) -> Ports:
         orders=SqlOrderFiles(parts.database),
         auditor=SqlAuditor(parts.database),
         payables=SqlPayables(parts.database),
+        settlement=Settlement(
+            payouts=SqlPayouts(parts.database),
+            periods=SqlPeriods(parts.database),
+            verifier=SqlVerifier(parts.database),
+            files=SqlEntryFiles(parts.database),
+            keys=parts.keys,
+        ),
         push_balance=parts.settler.push_balance,
         findings=SqlFindings(parts.database),
         spent=parts.settler,

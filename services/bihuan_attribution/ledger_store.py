@@ -14,7 +14,6 @@ from bihuan_attribution.domain.ledger import (
     PREPAID,
     UNLIMITED_NANOS,
     Entry,
-    Posting,
     Purse,
     account_sums,
     deposit_postings,
@@ -23,6 +22,7 @@ from bihuan_attribution.domain.ledger import (
     receivable_account,
 )
 from bihuan_attribution.domain.period import booked_in
+from bihuan_attribution.entry_store import balances_then, booked_entries, entry_row
 from bihuan_attribution.event_log_store import LEDGER_HEAD, chunks, lock_head, move_head
 from bihuan_attribution.use_cases.ports import BookedEntry
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument
@@ -56,7 +56,7 @@ def write_entries(
         period, adjustment = booked_in(entry.entry_time_us, last_closed)
         before = entry_hash(before, head + index, entry, corrects_id, book_time_us, (period, adjustment))
         booked = BookedEntry(head + index, corrects_id, entry, book_time_us, period, adjustment, before)
-        rows.append(_entry_row(booked))
+        rows.append(entry_row(booked))
     insert_rows(connection, schema.entries, rows)
     sides = [
         {"entry_id": head + index, "account": posting.account, "amount_nanos": posting.amount_nanos}
@@ -130,7 +130,7 @@ class SqlLedger:
         lock_head(connection, LEDGER_HEAD)
         table = schema.entries
         same = (table.c.cause_id == entry.cause_id) & (table.c.cause_type == "deposit") & (table.c.kind == "deposit")
-        held = _booked(connection, sa.select(table).where(same))
+        held = booked_entries(connection, sa.select(table).where(same))
         if held:
             booked = held[0].entry
             if (booked.advertiser_id, booked.currency, booked.postings) != (
@@ -143,7 +143,7 @@ class SqlLedger:
         self._check(connection, entry)
         write_entries(connection, self.database.dialect, [entry], book_time_us=entry.entry_time_us)
         note_operation(connection, "deposit", entry.cause_id, entry.entry_time_us, _deposit_body(entry))
-        return _booked(connection, sa.select(table).where(same))[0]
+        return booked_entries(connection, sa.select(table).where(same))[0]
 
     def _check(self, connection: sa.Connection, entry: Entry) -> None:
         terms = schema.terms
@@ -160,22 +160,41 @@ class SqlLedger:
         if highest + max(posting.amount_nanos for posting in entry.postings) > _MAX_BALANCE_NANOS:
             raise InvalidArgument.of("amount.micros", "more than an account can hold")
 
-    async def entries(self, advertiser_id: str, campaign_id: str, after: int, limit: int) -> list[BookedEntry]:
-        """Entries above a number, oldest first."""
+    async def entries(
+        self,
+        advertiser_id: str,
+        campaign_id: str,
+        after: int,
+        limit: int,
+        *,
+        order_id: str = "",
+        as_of_us: int | None = None,
+    ) -> list[BookedEntry]:
+        """Entries above a number, oldest first; none that was booked after `as_of_us`."""
         table = schema.entries
         query = sa.select(table).where(table.c.entry_id > after).order_by(table.c.entry_id).limit(limit)
         if advertiser_id:
             query = query.where(table.c.advertiser_id == advertiser_id)
         if campaign_id:
             query = query.where(table.c.campaign_id == campaign_id)
-        return await self.database.read(lambda c: _booked(c, query))
+        if order_id:
+            query = query.where(table.c.order_id == order_id)
+        if as_of_us is not None:
+            query = query.where(table.c.book_time_us <= as_of_us)
+        return await self.database.read(lambda c: booked_entries(c, query))
 
-    async def balances(self, advertiser_id: str) -> list[tuple[str, str, int]]:
-        """(account, currency, balance) of an advertiser; positive where it is owed (prepaid) or owes (the others)."""
+    async def balances(self, advertiser_id: str, as_of_us: int | None = None) -> list[tuple[str, str, int]]:
+        """
+        (account, currency, balance) of an advertiser; positive where it is owed (prepaid) or owes (the others).
+
+        With `as_of_us`, the balance that was believed then: of what was booked by that time.
+        """
         names = {prepaid_account(advertiser_id): -1, receivable_account(advertiser_id): 1}
         names[estimated_account(advertiser_id)] = 1
         table = schema.accounts
         query = sa.select(table).where(table.c.account.in_(names)).order_by(table.c.account, table.c.currency)
+        if as_of_us is not None:
+            query = balances_then(advertiser_id, names, as_of_us)
         rows = await self.database.read(lambda c: c.execute(query).all())
         return [(row.account, row.currency, names[row.account] * row.balance_nanos) for row in rows]
 
@@ -205,29 +224,6 @@ def _entry_ids(connection: sa.Connection, causes: set[str]) -> dict[tuple[str, s
     return found
 
 
-def _entry_row(booked: BookedEntry) -> dict[str, object]:
-    entry = booked.entry
-    return {
-        "entry_id": booked.entry_id,
-        "kind": entry.kind,
-        "cause_type": entry.cause_type,
-        "cause_id": entry.cause_id,
-        "campaign_id": entry.campaign_id,
-        "advertiser_id": entry.advertiser_id,
-        "currency": entry.currency,
-        "entry_time_us": entry.entry_time_us,
-        "decision_id": entry.decision_id,
-        "corrects_entry_id": booked.corrects_entry_id,
-        "book_time_us": booked.book_time_us,
-        "period": booked.period,
-        "adjustment": int(booked.adjustment),
-        "order_id": entry.order_id,
-        "position": entry.position,
-        "entry_hash": booked.entry_hash,
-        "pricing_model": entry.pricing_model,
-    }
-
-
 def _move_balances(
     connection: sa.Connection, dialect: str, sums: dict[tuple[str, str], int], purses: Iterable[Purse]
 ) -> None:
@@ -252,40 +248,3 @@ def _move_balances(
         connection.execute(table.update().where(where).values(limit_nanos=limit), ceilings)
     add = table.update().where(where).values(balance_nanos=table.c.balance_nanos + sa.bindparam("n"))
     connection.execute(add, [{"a": key[0], "c": key[1], "n": total} for key, total in sorted(sums.items())])
-
-
-def _booked(connection: sa.Connection, query: "sa.Select[tuple[object, ...]]") -> list[BookedEntry]:
-    rows = connection.execute(query).all()
-    sides: dict[int, list[Posting]] = {row.entry_id: [] for row in rows}
-    table = schema.postings
-    for chunk in chunks(sides):
-        found = sa.select(table).where(table.c.entry_id.in_(chunk)).order_by(table.c.entry_id, table.c.account)
-        for row in connection.execute(found):
-            sides[row.entry_id].append(Posting(row.account, row.amount_nanos))
-    return [_booked_entry(row, tuple(sides[row.entry_id])) for row in rows]
-
-
-def _booked_entry(row: "sa.Row[tuple[object, ...]]", postings: tuple[Posting, ...]) -> BookedEntry:
-    entry = Entry(
-        kind=row.kind,
-        cause_type=row.cause_type,
-        cause_id=row.cause_id,
-        advertiser_id=row.advertiser_id,
-        campaign_id=row.campaign_id,
-        currency=row.currency,
-        entry_time_us=row.entry_time_us,
-        decision_id=row.decision_id,
-        postings=postings,
-        order_id=row.order_id,
-        position=row.position,
-        pricing_model=row.pricing_model,
-    )
-    return BookedEntry(
-        row.entry_id,
-        row.corrects_entry_id,
-        entry,
-        row.book_time_us,
-        row.period,
-        bool(row.adjustment),
-        bytes(row.entry_hash),
-    )

@@ -48,7 +48,8 @@ _LEDGER = """
 SELECT n.currency AS currency,
        SUM(CASE WHEN p.amount_nanos > 0 THEN p.amount_nanos ELSE 0 END) AS debit,
        SUM(CASE WHEN p.amount_nanos < 0 THEN -p.amount_nanos ELSE 0 END) AS credit,
-       SUM(CASE WHEN n.kind <> 'deposit' AND p.account LIKE 'advertiser:%' THEN p.amount_nanos ELSE 0 END) AS charged
+       SUM(CASE WHEN n.kind NOT IN ('deposit', 'rounding') AND p.account LIKE 'advertiser:%'
+           THEN p.amount_nanos ELSE 0 END) AS charged
 FROM entries n JOIN postings p ON p.entry_id = n.entry_id
 GROUP BY n.currency
 """

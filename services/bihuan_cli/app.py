@@ -9,7 +9,7 @@ import typer
 from bihuan_cli import models
 from bihuan_cli.commands import data as data_commands
 from bihuan_cli.commands import demo as demo_commands
-from bihuan_cli.commands import insight, up
+from bihuan_cli.commands import insight, proof, settlement, up
 from bihuan_cli.commands.identity import identity
 from bihuan_cli.commands.terminal import STATE, AsJson, State, console, fail, run
 from bihuan_cli.datasets.catalog import DATA_SETS
@@ -121,6 +121,13 @@ def ledger_reconcile(state: State = STATE, *, as_json: AsJson = False) -> None:
     """Compare the books with the fold over the events; ends with 1 where they differ."""
     if not run(insight.reconcile(state, console, as_json=as_json)):
         raise typer.Exit(1)
+
+
+ledger.command("verify")(proof.verify)
+ledger.command("trace")(proof.trace)
+ledger.command("close")(settlement.close)
+ledger.command("invoices")(settlement.invoices)
+ledger.command("payout")(settlement.payout)
 
 
 @app.command("report")

@@ -26,6 +26,8 @@ from bihuan_gateway.control.payables_hop import PayablesHop
 from bihuan_gateway.control.ports import Audiences, Books, Payables, People, Taxonomy, TermsSink
 from bihuan_gateway.control.promotion import PromotionDesk
 from bihuan_gateway.control.serving import LiveSnapshots
+from bihuan_gateway.control.settlement import Settlement, SettlementBooks
+from bihuan_gateway.control.settlement_hop import SettlementHop
 from bihuan_gateway.control.tables import METADATA, SCHEMA
 from bihuan_gateway.control.terms_hop import TermsHop
 from bihuan_gateway.control.terms_relay import TermsRelay
@@ -52,6 +54,7 @@ from bihuan_gateway.routes import (
     promoters,
     publishers,
     reports,
+    settlement,
 )
 from bihuan_gateway.routes.wire import ControlPlane
 from bihuan_gateway.settings import Settings
@@ -81,6 +84,7 @@ _ROUTES = (
     reports,
     ledger,
     invalid_traffic,
+    settlement,
     operations,
     not_yet,
     docs,
@@ -98,6 +102,7 @@ class Outside:
     books: Books
     payables: Payables
     findings: FindingSink
+    settlement: SettlementBooks
 
     @classmethod
     def over(cls, hops: Hops) -> "Outside":
@@ -110,6 +115,7 @@ class Outside:
             books=AttributionHop(hops.attribution),
             payables=PayablesHop(hops.attribution),
             findings=FindingsHop(hops.attribution),
+            settlement=SettlementHop(hops.attribution),
         )
 
 
@@ -167,6 +173,7 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         ),
         public_url=settings.public_url.rstrip("/"),
         findings=FindingDesk(outside.findings),
+        settlement=Settlement(outside.settlement),
     )
     return Running(control, authenticator, snapshots, relay)
 

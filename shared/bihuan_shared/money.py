@@ -44,6 +44,11 @@ def nanos_to_micros(amount_nanos: int) -> int:
     return _divide_half_even(amount_nanos, NANOS_PER_MICRO)
 
 
+def round_to_unit_nanos(amount_nanos: int, unit_nanos: int) -> int:
+    """The multiple of `unit_nanos` (more than 0) that is nearest, in nanos; half-way goes to the even multiple."""
+    return _divide_half_even(amount_nanos, unit_nanos) * unit_nanos
+
+
 def mul_ppm_nanos(amount_nanos: int, ppm: int) -> int:
     """
     The part of `amount_nanos` that `ppm` millionths are, rounded half to even.

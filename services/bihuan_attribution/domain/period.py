@@ -1,8 +1,25 @@
 """Accounting periods: calendar months in UTC. What belongs to a closed one is booked in the first that is open."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """
+    One accounting period, `YYYY-MM`.
+
+    Once it is closed, `head_hash` is the hash of the ledger's last entry at that moment, which stands for everything
+    up to it. An open one has none, and 0 in the numbers.
+    """
+
+    period: str
+    is_closed: bool = False
+    close_time_us: int = 0
+    last_entry_id: int = 0
+    head_hash: bytes = b""
 
 
 def period_of(at_us: int) -> str:

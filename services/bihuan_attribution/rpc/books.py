@@ -6,6 +6,7 @@ from bihuan.attribution.v1 import attribution_pb2 as pb
 from bihuan_attribution import answers
 from bihuan_attribution.paging import open_page, seal_page
 from bihuan_attribution.rpc.ports import Served
+from bihuan_shared.clock import to_us
 from bihuan_shared.errors import InvalidArgument
 
 _MAX_DEPOSIT_MICROS = 10**15
@@ -26,7 +27,14 @@ class BooksRpc(Served):
         (after,) = open_page(request.page_token, 1) or ("0",)
         if not (after.isascii() and after.isdigit()) or int(after) >= 2**63:
             raise InvalidArgument.of("page_token", "is not one that was given for this query")
-        found = await self._ports.ledger.entries(request.advertiser_id, request.campaign_id, int(after), limit + 1)
+        found = await self._ports.ledger.entries(
+            request.advertiser_id,
+            request.campaign_id,
+            int(after),
+            limit + 1,
+            order_id=request.order_id,
+            as_of_us=to_us(request.as_of_time) if request.HasField("as_of_time") else None,
+        )
         return pb.ListLedgerEntriesResponse(
             entries=[answers.ledger_entry(one) for one in found[:limit]],
             next_page_token=seal_page([str(found[limit - 1].entry_id)]) if len(found) > limit else "",
@@ -42,7 +50,8 @@ class BooksRpc(Served):
         if request.account:
             found = await self._ports.payables.payable(request.account)
         else:
-            found = await self._ports.ledger.balances(request.advertiser_id)
+            as_of_us = to_us(request.as_of_time) if request.HasField("as_of_time") else None
+            found = await self._ports.ledger.balances(request.advertiser_id, as_of_us)
         return pb.GetBalanceResponse(
             balances=[
                 pb.AccountBalance(account=account, currency=currency, balance_nanos=nanos)

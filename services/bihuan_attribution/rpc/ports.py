@@ -8,6 +8,7 @@ from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.report_invalid_traffic import Findings, SpentSums
 from bihuan_attribution.use_cases.reserve_budget import Reserver
+from bihuan_attribution.use_cases.settlement_ports import Settlement
 from bihuan_shared.clock import Clock
 
 
@@ -26,6 +27,7 @@ class Ports:
     orders: OrderFiles
     auditor: Auditor
     payables: Payables
+    settlement: Settlement
     push_balance: Callable[[str], Awaitable[None]]
     findings: Findings
     spent: SpentSums

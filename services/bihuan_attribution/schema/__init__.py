@@ -1,6 +1,7 @@
 """Tables of attribution, by what they are about."""
 
 from bihuan_attribution.schema.books import (
+    IS_PROMOTER,
     accounts,
     budgets,
     entries,
@@ -19,6 +20,7 @@ from bihuan_attribution.schema.reports import figures
 from bihuan_attribution.schema.terms import advertiser_terms, booking_days, bookings, placement_terms, terms
 
 __all__ = [
+    "IS_PROMOTER",
     "accounts",
     "advertiser_terms",
     "booking_days",

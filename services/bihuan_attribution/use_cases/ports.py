@@ -96,12 +96,21 @@ class Ledger(Protocol):
         """Book a deposit, once by its id."""
         ...
 
-    async def entries(self, advertiser_id: str, campaign_id: str, after: int, limit: int) -> list[BookedEntry]:
-        """Entries above a number, oldest first."""
+    async def entries(
+        self,
+        advertiser_id: str,
+        campaign_id: str,
+        after: int,
+        limit: int,
+        *,
+        order_id: str = "",
+        as_of_us: int | None = None,
+    ) -> list[BookedEntry]:
+        """Entries above a number, oldest first; none that was booked after `as_of_us`."""
         ...
 
-    async def balances(self, advertiser_id: str) -> list[tuple[str, str, int]]:
-        """(account, currency, balance in nanos)."""
+    async def balances(self, advertiser_id: str, as_of_us: int | None = None) -> list[tuple[str, str, int]]:
+        """(account, currency, balance in nanos), now or as it was believed at `as_of_us`."""
         ...
 
 

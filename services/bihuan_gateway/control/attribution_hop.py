@@ -8,6 +8,7 @@ from bihuan.common.v1 import common_pb2
 from bihuan_gateway.control.insight import (
     Balance,
     CurrencyReconciliation,
+    EntryQuery,
     LedgerEntry,
     OrderAttribution,
     OrderItem,
@@ -38,12 +39,14 @@ class AttributionHop:
             amount=common_pb2.Money(currency=currency, micros=amount_micros),
         )
         with asked_by_us():
-            return _entry((await self.stub.Deposit(request)).entry)
+            return ledger_entry((await self.stub.Deposit(request)).entry)
 
-    async def balances(self, advertiser_id: str) -> list[Balance]:
-        """Tell what an advertiser's accounts hold."""
+    async def balances(self, advertiser_id: str, as_of_us: int | None) -> list[Balance]:
+        """Tell what an advertiser's accounts hold, now or as it was believed then."""
+        as_of = to_timestamp(as_of_us) if as_of_us is not None else None
+        request = attribution_pb2.GetBalanceRequest(advertiser_id=advertiser_id, as_of_time=as_of)
         with asked_by_us():
-            answer = await self.stub.GetBalance(attribution_pb2.GetBalanceRequest(advertiser_id=advertiser_id))
+            answer = await self.stub.GetBalance(request)
         return [Balance(one.account, one.currency, one.balance_nanos) for one in answer.balances]
 
     async def report(self, query: ReportQuery) -> tuple[list[ReportRow], str]:
@@ -64,16 +67,19 @@ class AttributionHop:
             answer = await self.stub.QueryReport(request)
         return [_report_row(row) for row in answer.rows], answer.next_page_token
 
-    async def entries(
-        self, *, advertiser_id: str, campaign_id: str, page_size: int, page_token: str
-    ) -> tuple[list[LedgerEntry], str]:
+    async def entries(self, query: EntryQuery) -> tuple[list[LedgerEntry], str]:
         """Return entries, oldest first, and the token of the next page."""
         request = attribution_pb2.ListLedgerEntriesRequest(
-            advertiser_id=advertiser_id, campaign_id=campaign_id, page_size=page_size, page_token=page_token
+            advertiser_id=query.advertiser_id or "",
+            campaign_id=query.campaign_id or "",
+            order_id=query.order_id or "",
+            as_of_time=to_timestamp(query.as_of_us) if query.as_of_us is not None else None,
+            page_size=query.page_size,
+            page_token=query.page_token,
         )
         with asked_by_us():
             answer = await self.stub.ListLedgerEntries(request)
-        return [_entry(entry) for entry in answer.entries], answer.next_page_token
+        return [ledger_entry(entry) for entry in answer.entries], answer.next_page_token
 
     async def reconcile(self) -> Reconciliation:
         """Compare the ledger with the events."""
@@ -115,7 +121,8 @@ class AttributionHop:
         )
 
 
-def _entry(entry: ledger_pb2.LedgerEntry) -> LedgerEntry:
+def ledger_entry(entry: ledger_pb2.LedgerEntry) -> LedgerEntry:
+    """Read an entry of the ledger."""
     return LedgerEntry(
         entry_id=entry.entry_id,
         kind=entry.kind,
@@ -128,6 +135,12 @@ def _entry(entry: ledger_pb2.LedgerEntry) -> LedgerEntry:
         postings=tuple(Posting(posting.account, posting.amount_nanos) for posting in entry.postings),
         decision_id=entry.decision_id,
         corrects_entry_id=entry.corrects_entry_id,
+        book_time_us=to_us(entry.book_time),
+        period=entry.period,
+        adjustment=entry.adjustment,
+        order_id=entry.order_id,
+        log_position=entry.log_position,
+        entry_hash=entry.entry_hash.hex(),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from bihuan_gateway.control.access import Principal, require_admin, visible_tenant
 from bihuan_gateway.control.insight import (
     Balance,
+    EntryQuery,
     LedgerEntry,
     OrderAttribution,
     Reconciliation,
@@ -35,10 +36,10 @@ class Effects:
             raise InvalidArgument.of("/currency", f"the account is in {advertiser.spec.currency}")
         return await self.books.deposit(advertiser_id, deposit_id, currency=currency, amount_micros=amount_micros)
 
-    async def balances(self, principal: Principal, advertiser_id: str) -> list[Balance]:
-        """Tell what an advertiser's accounts hold (NotFound)."""
+    async def balances(self, principal: Principal, advertiser_id: str, as_of_us: int | None) -> list[Balance]:
+        """Tell what an advertiser's accounts hold, now or as it was believed then (NotFound)."""
         await self.catalogue.get(principal, Kind.ADVERTISERS, advertiser_id)
-        return await self.books.balances(advertiser_id)
+        return await self.books.balances(advertiser_id, as_of_us)
 
     async def report(self, principal: Principal, query: ReportQuery) -> tuple[list[ReportRow], str]:
         """Return a page of a report (NotFound for another tenant)."""
@@ -47,22 +48,12 @@ class Effects:
             await self.catalogue.get(principal, Kind.CAMPAIGNS, campaign_id)
         return await self.books.report(replace(query, advertiser_id=tenant))
 
-    async def entries(
-        self,
-        principal: Principal,
-        *,
-        advertiser_id: str | None,
-        campaign_id: str | None,
-        page_size: int,
-        page_token: str,
-    ) -> tuple[list[LedgerEntry], str]:
+    async def entries(self, principal: Principal, query: EntryQuery) -> tuple[list[LedgerEntry], str]:
         """Return a page of ledger entries, oldest first (NotFound for another tenant)."""
-        tenant = visible_tenant(principal, advertiser_id)
-        if campaign_id is not None:
-            await self.catalogue.get(principal, Kind.CAMPAIGNS, campaign_id)
-        return await self.books.entries(
-            advertiser_id=tenant or "", campaign_id=campaign_id or "", page_size=page_size, page_token=page_token
-        )
+        tenant = visible_tenant(principal, query.advertiser_id)
+        if query.campaign_id is not None:
+            await self.catalogue.get(principal, Kind.CAMPAIGNS, query.campaign_id)
+        return await self.books.entries(replace(query, advertiser_id=tenant))
 
     async def reconcile(self, principal: Principal) -> Reconciliation:
         """Compare the books with the events (admins)."""

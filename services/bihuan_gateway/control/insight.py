@@ -58,7 +58,11 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """A balanced set of postings with one cause."""
+    """
+    A balanced set of postings with one cause.
+
+    It is about `entry_time_us` and was booked at `book_time_us` in `period`, as an adjustment where its own was closed.
+    """
 
     entry_id: int
     kind: str
@@ -71,6 +75,24 @@ class LedgerEntry:
     postings: tuple[Posting, ...]
     decision_id: str
     corrects_entry_id: int
+    book_time_us: int = 0
+    period: str = ""
+    adjustment: bool = False
+    order_id: str = ""
+    log_position: int = 0
+    entry_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryQuery:
+    """Which entries to list: of whom, about what, and none that was booked after `as_of_us`; None matches all."""
+
+    advertiser_id: str | None
+    campaign_id: str | None
+    order_id: str | None
+    as_of_us: int | None
+    page_size: int
+    page_token: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 from bihuan_gateway.control.access import Principal
 from bihuan_gateway.control.insight import (
     Balance,
+    EntryQuery,
     LedgerEntry,
     OrderAttribution,
     Reconciliation,
@@ -204,18 +205,16 @@ class Books(Protocol):
         """Book a deposit once; the same id with another body is AlreadyExists."""
         ...
 
-    async def balances(self, advertiser_id: str) -> list[Balance]:
-        """Tell what an advertiser's accounts hold."""
+    async def balances(self, advertiser_id: str, as_of_us: int | None) -> list[Balance]:
+        """Tell what an advertiser's accounts hold, now or as it was believed then."""
         ...
 
     async def report(self, query: ReportQuery) -> tuple[list[ReportRow], str]:
         """Return rows and the token of the next page, empty at the end."""
         ...
 
-    async def entries(
-        self, *, advertiser_id: str, campaign_id: str, page_size: int, page_token: str
-    ) -> tuple[list[LedgerEntry], str]:
-        """Return entries, oldest first, and the token of the next page; empty filters match all."""
+    async def entries(self, query: EntryQuery) -> tuple[list[LedgerEntry], str]:
+        """Return entries, oldest first, and the token of the next page."""
         ...
 
     async def reconcile(self) -> Reconciliation:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, JsonValue, StrictInt
 from bihuan_gateway.control.fields import MAX_AMOUNT_MICROS, Currency, ResourceId, Spec
 from bihuan_gateway.control.insight import Balance
 from bihuan_gateway.control.specs import AdvertiserSpec, Kind
-from bihuan_gateway.routes.ledger import EntryView, entry_document, to_micros
+from bihuan_gateway.routes.ledger import AsOf, EntryView, entry_document, to_micros
 from bihuan_gateway.routes.wire import (
     After,
     Caller,
@@ -26,6 +26,7 @@ from bihuan_gateway.routes.wire import (
     spec_of,
     taken_version,
 )
+from bihuan_shared.clock import parse_rfc3339_us
 from bihuan_shared.errors import InvalidArgument
 
 router = control_router("advertisers")
@@ -116,9 +117,10 @@ async def create_deposit(
 
 
 @router.get("/v1/advertisers/{resource_id}/balance", response_model=BalancesView)
-async def get_balance(resource_id: Named, control: Control, caller: Caller) -> JSONResponse:
-    """Tell what an advertiser's accounts hold."""
-    balances = await control.effects.balances(caller, resource_id)
+async def get_balance(resource_id: Named, control: Control, caller: Caller, as_of_time: AsOf = None) -> JSONResponse:
+    """Tell what an advertiser's accounts hold, now or as it was believed then."""
+    as_of_us = parse_rfc3339_us(as_of_time) if as_of_time is not None else None
+    balances = await control.effects.balances(caller, resource_id, as_of_us)
     return JSONResponse({"advertiser_id": resource_id, "balances": [balance_document(one) for one in balances]})
 
 

@@ -8,16 +8,19 @@ from fastapi import Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, JsonValue
 
-from bihuan_gateway.control.fields import ResourceId
-from bihuan_gateway.control.insight import NANOS_PER_MICRO, LedgerEntry
+from bihuan_gateway.control.fields import Moment, ResourceId
+from bihuan_gateway.control.insight import NANOS_PER_MICRO, EntryQuery, LedgerEntry
 from bihuan_gateway.routes.wire import Caller, Control, Size, Tenant, control_router
-from bihuan_shared.clock import format_rfc3339
+from bihuan_shared.clock import format_rfc3339, parse_rfc3339_us
 
 router = control_router("insight")
 
 HopToken = Annotated[
     str, Query(max_length=256, pattern=r"^[!-~]*$", description="`next_page_token` of the answer before")
 ]
+
+AsOf = Annotated[Moment | None, Query(description="what was believed then: only what was booked by this time")]
+OrderId = Annotated[str | None, Query(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class PostingView(BaseModel):
@@ -41,6 +44,12 @@ class EntryView(BaseModel):
     postings: list[PostingView]
     decision_id: str
     corrects_entry_id: int
+    book_time: str
+    period: str
+    adjustment: bool
+    order_id: str
+    log_position: int
+    entry_hash: str
 
 
 class EntryPage(BaseModel):
@@ -113,7 +122,8 @@ def to_micros(nanos: int) -> int:
 def entry_document(entry: LedgerEntry) -> dict[str, JsonValue]:
     """Write a ledger entry."""
     written = asdict(entry)
-    written["entry_time"] = format_rfc3339(written.pop("entry_time_us"))
+    for name in ("entry_time", "book_time"):
+        written[name] = format_rfc3339(written.pop(f"{name}_us"))
     return written
 
 
@@ -125,11 +135,13 @@ async def list_entries(
     page_token: HopToken = "",
     advertiser_id: Tenant = None,
     campaign_id: ResourceId | None = None,
+    order_id: OrderId = None,
+    as_of_time: AsOf = None,
 ) -> JSONResponse:
     """List ledger entries, oldest first."""
-    entries, token = await control.effects.entries(
-        caller, advertiser_id=advertiser_id, campaign_id=campaign_id, page_size=size, page_token=page_token
-    )
+    as_of_us = parse_rfc3339_us(as_of_time) if as_of_time is not None else None
+    query = EntryQuery(advertiser_id, campaign_id, order_id, as_of_us, size, page_token)
+    entries, token = await control.effects.entries(caller, query)
     return JSONResponse({"entries": [entry_document(entry) for entry in entries], "next_page_token": token})
 
 

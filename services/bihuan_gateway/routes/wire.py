@@ -21,6 +21,7 @@ from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.ports import Page
 from bihuan_gateway.control.promotion import PromotionDesk
 from bihuan_gateway.control.resources import Resource
+from bihuan_gateway.control.settlement import Settlement
 from bihuan_gateway.control.specs import Kind
 from bihuan_gateway.control.use_cases import Catalogue
 from bihuan_shared.clock import format_rfc3339
@@ -42,6 +43,7 @@ class ControlPlane:
     promotion: PromotionDesk
     public_url: str
     findings: FindingDesk
+    settlement: Settlement
 
 
 def control_of(request: Request) -> ControlPlane:

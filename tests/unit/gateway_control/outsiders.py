@@ -12,6 +12,7 @@ from bihuan_gateway.control.findings import FindingOutcome, InvalidEvent
 from bihuan_gateway.control.insight import (
     Balance,
     CurrencyReconciliation,
+    EntryQuery,
     LedgerEntry,
     OrderAttribution,
     OrderItem,
@@ -26,6 +27,7 @@ from bihuan_gateway.control.specs import Member
 from bihuan_gateway.control.terms import AdvertiserTerms, CampaignTerms, PlacementTerms, Terms
 from bihuan_shared.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound, Unavailable
 from bihuan_shared.targeting import Expression, ExpressionInvalid, TagType, check, parse
+from tests.unit.gateway_control.settlers import FakeSettlement
 
 ADMIN = "admin-secret"
 KEYS = "k1:" + "A" * 43
@@ -39,6 +41,7 @@ class FakeAttribution:
     placements: list[PlacementTerms] = field(default_factory=list)
     deposits: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     queries: list[ReportQuery] = field(default_factory=list)
+    entry_queries: list[EntryQuery] = field(default_factory=list)
     away: bool = False
     took: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -56,7 +59,9 @@ class FakeAttribution:
             raise AlreadyExists("the deposit id was used")
         return ledger_entry(advertiser_id, amount_micros * 1000)
 
-    async def balances(self, advertiser_id: str) -> list[Balance]:
+    async def balances(self, advertiser_id: str, as_of_us: int | None) -> list[Balance]:
+        if as_of_us is not None:
+            return []
         return [Balance(f"advertiser:prepaid:{advertiser_id}", "USD", 2_500)]
 
     async def payable(self, account: str) -> list[Balance]:
@@ -67,10 +72,9 @@ class FakeAttribution:
         values = tuple(f"{name}-1" for name in query.dimensions)
         return [ReportRow(values, "USD", 10, 9, 3, 2, 1, 7_000_000, 3_000_000_000, 0)], "next"
 
-    async def entries(
-        self, *, advertiser_id: str, campaign_id: str, page_size: int, page_token: str
-    ) -> tuple[list[LedgerEntry], str]:
-        return [ledger_entry(advertiser_id or "any", 5)], ""
+    async def entries(self, query: EntryQuery) -> tuple[list[LedgerEntry], str]:
+        self.entry_queries.append(query)
+        return [ledger_entry(query.advertiser_id or "any", 5)], ""
 
     async def reconcile(self) -> Reconciliation:
         return Reconciliation((CurrencyReconciliation("USD", 5, 5, 5, 5, 0),), {"unmatched": 2}, 9, {"billing": 9})
@@ -146,9 +150,20 @@ class Outsiders:
     audiences: FakeAudiences = field(default_factory=FakeAudiences)
     findings: FakeFindings = field(default_factory=FakeFindings)
 
+    settlement: FakeSettlement = field(default_factory=FakeSettlement)
+
     def outside(self) -> Outside:
         books = self.attribution
-        return Outside(self.people, self.audiences, FakeTaxonomy(), books, books, books, self.findings)
+        return Outside(
+            people=self.people,
+            audiences=self.audiences,
+            taxonomy=FakeTaxonomy(),
+            terms=books,
+            books=books,
+            payables=books,
+            findings=self.findings,
+            settlement=self.settlement,
+        )
 
 
 class Api:

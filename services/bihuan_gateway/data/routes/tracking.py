@@ -62,14 +62,3 @@ class TrackingRoutes:
 
 def _looks_like_token(text: str) -> bool:
     return len(text) <= MAX_TOKEN_CHARS and _TOKEN.fullmatch(text) is not None
-
-
-def visit_of(request: Request) -> Visit:
-    """What a request tells of who asks; none of it is kept."""
-    headers = request.headers
-    return Visit(
-        user_agent=headers.get("user-agent", ""),
-        purposes=tuple(headers[name] for name in _PURPOSES if name in headers),
-        peer=request.client.host if request.client is not None else "",
-        forwarded=",".join(headers.getlist("x-forwarded-for")),
-    )

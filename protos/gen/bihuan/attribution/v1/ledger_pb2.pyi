@@ -213,7 +213,9 @@ class ClosePeriodRequest(_message.Message):
 
     PERIOD_FIELD_NUMBER: _builtins.int
     period: _builtins.str
-    """`YYYY-MM`; the month must be over, and all months before it that hold entries closed."""
+    """`YYYY-MM`; the month must be over, all months before it that hold entries closed, and none after it
+    (FAILED_PRECONDITION); billing must have come to the end of the event log (UNAVAILABLE).
+    """
     def __init__(
         self,
         *,
@@ -241,7 +243,7 @@ class ClosePeriodResponse(_message.Message):
 
     @_builtins.property
     def invoices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Invoice]:
-        """The invoices that were made with it, one an advertiser that was charged something."""
+        """The invoices that were made with it, one an advertiser that was charged something; the first 1,000, by advertiser."""
 
     def __init__(
         self,
@@ -366,7 +368,7 @@ class Invoice(_message.Message):
     total_nanos: _builtins.int
     """The sum of the rounded lines, in nanos."""
     prepaid_nanos: _builtins.int
-    """Of the total, what the prepaid balance covered, in nanos; the rest is due."""
+    """Of the total, what the prepaid balance covered, in nanos, negative where more went back to it; the rest is due."""
     rounding_entry_id: _builtins.int
     """The entry that booked the rounding; 0 where nothing was rounded."""
     @_builtins.property
@@ -691,10 +693,15 @@ class VerifyLedgerResponse(_message.Message):
     ENTRY_COUNT_FIELD_NUMBER: _builtins.int
     HEAD_HASH_FIELD_NUMBER: _builtins.int
     FAULTS_FIELD_NUMBER: _builtins.int
+    NEXT_AFTER_ENTRY_ID_FIELD_NUMBER: _builtins.int
     entry_count: _builtins.int
     """How many entries were read."""
     head_hash: _builtins.bytes
     """Hash of the last one."""
+    next_after_entry_id: _builtins.int
+    """Where to go on with `after_entry_id`: a call reads a bounded stretch. 0 where the end was reached; only that call
+    compares balances, corrections, budgets, periods and invoices.
+    """
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___LedgerFault]:
         """What is broken, at most 100; empty is what must be."""
@@ -705,10 +712,11 @@ class VerifyLedgerResponse(_message.Message):
         entry_count: _builtins.int = ...,
         head_hash: _builtins.bytes = ...,
         faults: _abc.Iterable[Global___LedgerFault] | None = ...,
+        next_after_entry_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_count", b"entry_count", "faults", b"faults", "head_hash", b"head_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_count", b"entry_count", "faults", b"faults", "head_hash", b"head_hash", "next_after_entry_id", b"next_after_entry_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -828,7 +836,9 @@ class TraceEntryResponse(_message.Message):
 
     @_builtins.property
     def related(self) -> _containers.RepeatedCompositeFieldContainer[Global___LedgerEntry]:
-        """Entries of the same cause or order, oldest first: estimates, reversals, credits."""
+        """Entries of the same cause or order, oldest first: estimates, reversals, credits. Of a payout, what became payable to
+        the account before it; of a rounding, the entries of its invoice. At most 200.
+        """
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___TracedEvent]:

@@ -1,0 +1,103 @@
+"""Payouts in SQL."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from bihuan_attribution import schema
+from bihuan_attribution.domain.ledger import Entry, promoter_account
+from bihuan_attribution.domain.order import OrderState
+from bihuan_attribution.domain.payout import PAYOUT, Cover, payout_entry
+from bihuan_attribution.entry_store import booked_entries
+from bihuan_attribution.event_log_store import LEDGER_HEAD, lock_head
+from bihuan_attribution.ledger_store import note_operation, write_entries
+from bihuan_attribution.use_cases.ports import BookedEntry
+from bihuan_shared.errors import AlreadyExists, FailedPrecondition, FieldViolation
+from bihuan_shared.sql import Database
+
+_COMMISSIONS = ("commission_payable", "reversal")
+
+
+class SqlPayouts:
+    """
+    The payouts of one database.
+
+    `checkpoint` is called with the name of each step inside the transaction, so that tests can break off there.
+    """
+
+    def __init__(self, database: Database, checkpoint: Callable[[str], None] = lambda _: None) -> None:
+        self._database = database
+        self._checkpoint = checkpoint
+
+    async def pay_out(self, payout_id: str, account: str, currency: str, nanos: int, at_us: int) -> BookedEntry:
+        """
+        Pay what is payable to a promoter or a publisher, once by the id.
+
+        Raises AlreadyExists where the id stands for another payout, and FailedPrecondition where less is payable in
+        this currency.
+        """
+        entry = payout_entry(payout_id, account, currency, nanos, at_us)
+        return await self._database.write(lambda c: self._pay_out(c, entry, account, nanos))
+
+    def _pay_out(self, connection: sa.Connection, entry: Entry, account: str, nanos: int) -> BookedEntry:
+        lock_head(connection, LEDGER_HEAD)
+        table = schema.entries
+        same = (table.c.cause_id == entry.cause_id) & (table.c.cause_type == PAYOUT) & (table.c.kind == PAYOUT)
+        held = booked_entries(connection, sa.select(table).where(same))
+        if held:
+            booked = held[0].entry
+            sides = tuple(sorted(entry.postings, key=lambda one: one.account))
+            if (booked.currency, booked.postings) != (entry.currency, sides):
+                raise AlreadyExists(f"payout {entry.cause_id} was made with another content")
+            return held[0]
+        payable_nanos = _payable_nanos(connection, account, entry.currency)
+        if nanos > payable_nanos:
+            payable = f"no more than {max(0, payable_nanos) // 1000} micros of {entry.currency} are payable"
+            raise FailedPrecondition(payable, FieldViolation("amount.micros", payable))
+        write_entries(connection, self._database.dialect, [entry], book_time_us=entry.entry_time_us)
+        self._checkpoint("entries")
+        body = {"account": account, "currency": entry.currency, "amount_nanos": nanos}
+        note_operation(connection, PAYOUT, entry.cause_id, entry.entry_time_us, body)
+        self._checkpoint("noted")
+        return booked_entries(connection, sa.select(table).where(same))[0]
+
+    async def cover(self, order: OrderState) -> Cover:
+        """How far the payouts to an order's promoter have come, as `domain.payout.commission_state` asks."""
+        if not order.commission.payable or not order.commission.promoter_id:
+            return Cover()
+        return await self._database.read(lambda c: _cover(c, order))
+
+
+def _payable_nanos(connection: sa.Connection, account: str, currency: str) -> int:
+    table = schema.accounts
+    query = sa.select(table.c.balance_nanos).where(table.c.account == account, table.c.currency == currency)
+    return -int(connection.execute(query).scalar() or 0)
+
+
+def _cover(connection: sa.Connection, order: OrderState) -> Cover:
+    entries, postings = schema.entries, schema.postings
+    account = promoter_account(order.commission.promoter_id)
+    posted = (
+        sa.select(entries.c.entry_id, entries.c.kind, entries.c.advertiser_id, entries.c.order_id)
+        .add_columns(postings.c.amount_nanos)
+        .join(entries, entries.c.entry_id == postings.c.entry_id)
+        .where(postings.c.account == account, schema.IS_PROMOTER, entries.c.currency == order.currency)
+        .cte("posted")
+    )
+    became = (
+        sa.select(posted.c.advertiser_id, posted.c.order_id, sa.func.min(posted.c.entry_id).label("entry_id"))
+        .where(posted.c.kind == "commission_payable")
+        .group_by(posted.c.advertiser_id, posted.c.order_id)
+        .cte("became")
+    )
+    is_this = (became.c.advertiser_id == order.advertiser_id) & (became.c.order_id == order.order_id)
+    own = sa.select(became.c.entry_id).where(is_this).scalar_subquery()
+    of_order = (posted.c.advertiser_id == became.c.advertiser_id) & (posted.c.order_id == became.c.order_id)
+    due = (
+        sa.select(sa.func.sum(posted.c.amount_nanos))
+        .join(became, of_order)
+        .where(became.c.entry_id <= own, posted.c.kind.in_(_COMMISSIONS))
+    )
+    paid = sa.select(sa.func.sum(posted.c.amount_nanos)).where(posted.c.kind == PAYOUT)
+    due_nanos = connection.execute(due).scalar() or 0
+    return Cover(due_nanos=-int(due_nanos), paid_nanos=int(connection.execute(paid).scalar() or 0))

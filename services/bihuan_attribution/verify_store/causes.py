@@ -1,0 +1,78 @@
+"""Whether what entries name as their causes exists."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+import sqlalchemy as sa
+
+from bihuan_attribution import schema
+from bihuan_attribution.domain.proof import CausingEvent, Fault, StoredEntry, event_faults, operation_fault
+from bihuan_attribution.event_log_store import chunks
+
+_Operations = dict[tuple[str, str], Mapping[str, object]]
+
+
+def cause_faults(connection: sa.Connection, rows: Sequence[StoredEntry]) -> Iterable[Fault]:
+    """What is wrong with the causes of some entries: events of the log, booked days, operations of the journal."""
+    events = _read_events(connection, {row.position for row in rows if row.position})
+    operations = _read_operations(connection, {name for row in rows for name in _operation_ids(row)})
+    days = _read_days(connection, {row.cause_id for row in rows if row.cause_type == "booking"})
+    for row in rows:
+        if row.cause_type == "event":
+            yield from event_faults(row, events.get(row.position))
+        elif row.cause_type == "booking":
+            if row.cause_id not in days:
+                yield Fault("cause", row.entry_id, f"there is no booked day {row.cause_id}")
+        else:
+            found = (operations[key] for name in _operation_ids(row) if (key := (row.cause_type, name)) in operations)
+            fault = operation_fault(row, next(found, None))
+            if fault is not None:
+                yield fault
+
+
+def _operation_ids(row: StoredEntry) -> Iterable[str]:
+    """What the operation of an entry may be called: as its cause; one finding has an entry for each of its events."""
+    if row.cause_type in ("event", "booking"):
+        return
+    name = row.cause_id
+    yield name
+    while row.cause_type == "finding" and "/" in name:
+        name = name.rpartition("/")[0]
+        yield name
+
+
+def _read_events(connection: sa.Connection, positions: set[int]) -> dict[int, CausingEvent]:
+    table = schema.events
+    columns = [table.c[name] for name in ("event_type", "event_id", "advertiser_id", "receive_time_us")]
+    columns += [table.c.pricing_model, table.c.price_micros]
+    found: dict[int, CausingEvent] = {}
+    for chunk in chunks(positions):
+        query = sa.select(table.c.position, *columns).where(table.c.position.in_(chunk))
+        found |= {row[0]: CausingEvent(*row[1:]) for row in connection.execute(query)}
+    return found
+
+
+def _read_operations(connection: sa.Connection, names: set[str]) -> _Operations:
+    table = schema.operations
+    found: _Operations = {}
+    for chunk in chunks(names):
+        for row in connection.execute(sa.select(table).where(table.c.operation_id.in_(chunk))):
+            found[row.kind, row.operation_id] = _content(row.body)
+    return found
+
+
+def _content(body: str) -> Mapping[str, object]:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        content = None
+    return content if isinstance(content, dict) else {}
+
+
+def _read_days(connection: sa.Connection, causes: set[str]) -> set[str]:
+    table = schema.booking_days
+    found: set[str] = set()
+    for chunk in chunks({cause.rpartition("/")[0] for cause in causes}):
+        query = sa.select(table.c.booking_id, table.c.date).where(table.c.booking_id.in_(chunk))
+        found |= {f"{row.booking_id}/{row.date}" for row in connection.execute(query)}
+    return found
