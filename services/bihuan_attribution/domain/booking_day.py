@@ -49,8 +49,9 @@ def day_bounds_us(day: date, time_zone: str) -> tuple[int, int]:
     First instant of a date in an IANA time zone, and of the date after it, mostly 23, 24 or 25 hours apart.
 
     A date begins when clocks show it for the first time, or a later one; days therefore follow each other without a
-    gap. Half an hour more or less occurs (Australia/Lord_Howe), and two or three hours (Antarctica/Troll, Casey). Where clocks go back over midnight, what they show twice belongs to the date that has begun. A date that a zone
-    leaves out (Pacific/Apia had no 2011-12-30) has no time in it: both instants are the same.
+    gap. Half an hour more or less occurs (Australia/Lord_Howe), and two or three hours (Antarctica/Troll, Casey). Where
+    clocks go back over midnight, what they show twice belongs to the date that has begun. A date that a zone leaves out
+    (Pacific/Apia had no 2011-12-30) has no time in it: both instants are the same.
     """
     return _begin_us(day, time_zone), _begin_us(day + timedelta(days=1), time_zone)
 

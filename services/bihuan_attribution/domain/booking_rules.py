@@ -42,8 +42,9 @@ def is_cancelled_now(booking: Booking, held: Booking) -> bool:
     Whether a booking that is held is told again as taken back.
 
     AlreadyExists (CONTENT_CONFLICT) where anything else has changed: a bid is for ever the same, and taken back once.
+    What was told before it was taken back may come late, and again; it changes nothing.
     """
-    if booking == held:
+    if booking in (held, replace(held, cancel_time_us=0)):
         return False
     if held.cancel_time_us == 0 and replace(booking, cancel_time_us=0) == held:
         return True
