@@ -14,6 +14,10 @@ from bihuan_gateway.auth import Authenticator
 from bihuan_gateway.control.attribution_hop import AttributionHop
 from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, TaxonomyHop
 from bihuan_gateway.control.audiences import AudienceDesk
+from bihuan_gateway.control.booking_hop import BookingHop
+from bihuan_gateway.control.booking_relay import BookingRelay
+from bihuan_gateway.control.booking_store import SqlBookings
+from bihuan_gateway.control.bookings import BookingBook, BookingDesk
 from bihuan_gateway.control.control_store import SqlControlStore
 from bihuan_gateway.control.effects import Effects
 from bihuan_gateway.control.key_store import SqlKeyStore
@@ -32,6 +36,7 @@ from bihuan_gateway.routes import (
     advertisers,
     api_keys,
     audiences,
+    bookings,
     campaigns,
     creatives,
     docs,
@@ -64,6 +69,7 @@ _ROUTES = (
     audiences,
     publishers,
     promoters,
+    bookings,
     api_keys,
     reports,
     ledger,
@@ -82,6 +88,7 @@ class Outside:
     taxonomy: Taxonomy
     terms: TermsSink
     books: Books
+    bookings: BookingBook
 
     @classmethod
     def over(cls, hops: Hops) -> "Outside":
@@ -93,6 +100,7 @@ class Outside:
             taxonomy=TaxonomyHop(hops.profile),
             terms=attribution,
             books=attribution,
+            bookings=BookingHop(hops.attribution),
         )
 
 
@@ -104,6 +112,7 @@ class Running:
     authenticator: Authenticator
     snapshots: LiveSnapshots
     relay: TermsRelay
+    booking_relay: BookingRelay
 
 
 def _assemble(settings: Settings, database: Database, outside: Outside, clock: Clock) -> Running:
@@ -134,13 +143,18 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         after_write=after_write,
         auto_approve=settings.auto_approve,
     )
+    bookings = SqlBookings(database)
+    booking_relay = BookingRelay(
+        bookings, outside.bookings, wait_s=settings.terms_wait_s, on_pending=metrics.BOOKINGS_PENDING.set
+    )
     control = ControlPlane(
         catalogue=catalogue,
         audiences=AudienceDesk(catalogue, outside.people, outside.audiences),
         keys=KeyDesk(keys, store, clock, os.urandom, authenticator.forget),
         effects=Effects(catalogue, outside.books),
+        bookings=BookingDesk(bookings, store, outside.bookings, clock, os.urandom, booking_relay.push_soon),
     )
-    return Running(control, authenticator, snapshots, relay)
+    return Running(control, authenticator, snapshots, relay, booking_relay)
 
 
 def _mount(app: FastAPI, plane: DataPlane) -> None:
@@ -166,6 +180,7 @@ async def _start(
     background: list[tuple[str, Callable[[], Awaitable[None]]]] = [
         ("snapshots", running.snapshots.run),
         ("terms", running.relay.run),
+        ("bookings", running.booking_relay.run),
     ]
     checks: list[Callable[[], Awaitable[bool]]] = [database.ping]
     if data is not None:

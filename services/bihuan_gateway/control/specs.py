@@ -52,7 +52,11 @@ class AdvertiserSpec(Spec):
 
 
 class Pricing(Spec):
-    """What is paid for, and how much at most. Money is integer micros of the advertiser's currency."""
+    """
+    What is paid for, and how much at most. Money is integer micros of the advertiser's currency.
+
+    `day_rate_micros` (cpd) is what a booking bids that names no rate, and the most that one may bid.
+    """
 
     model: Literal["cpd", "cpm", "cpc", "cps"]
     bid_micros: BidMicros = 0
@@ -72,8 +76,10 @@ class Pricing(Spec):
             raise ValueError("cps needs expected_order_micros")
         if self.model != "cps" and (self.commission_rate_ppm or self.promoter_share_ppm or self.expected_order_micros):
             raise ValueError(f"{self.model} has no commission")
-        if self.model == "cps" and self.bid_micros:
-            raise ValueError("cps has no bid")
+        if self.model in {"cps", "cpd"} and self.bid_micros:
+            raise ValueError(f"{self.model} has no bid")
+        if self.model == "cpd" and self.day_rate_micros == 0:
+            raise ValueError("cpd needs day_rate_micros")
         if self.model != "cpd" and self.day_rate_micros:
             raise ValueError(f"{self.model} has no day rate")
         if self.model != "cpm" and self.cpm_trigger != "impression":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from bihuan_gateway.app import Outside
+from bihuan_gateway.control.bookings import BookedDate, Booking
 from bihuan_gateway.control.insight import (
     Balance,
     CurrencyReconciliation,
@@ -22,7 +23,7 @@ from bihuan_gateway.control.insight import (
 from bihuan_gateway.control.ports import AudienceStatus
 from bihuan_gateway.control.resources import Terms
 from bihuan_gateway.control.specs import Member
-from bihuan_shared.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound, Unavailable
+from bihuan_shared.errors import AlreadyExists, BihuanError, FieldViolation, InvalidArgument, NotFound, Unavailable
 from bihuan_shared.targeting import Expression, ExpressionInvalid, TagType, check, parse
 
 ADMIN = "admin-secret"
@@ -117,13 +118,37 @@ class FakeTaxonomy:
 
 
 @dataclass
+class FakeBookings:
+    """Attribution as bookings see it: `held` by id, `days` by booking, `refusals` by id."""
+
+    held: dict[str, Booking] = field(default_factory=dict)
+    days: dict[str, list[BookedDate]] = field(default_factory=dict)
+    refusals: dict[str, BihuanError] = field(default_factory=dict)
+    away: bool = False
+
+    async def put_bookings(self, bookings: Sequence[Booking]) -> None:
+        if self.away:
+            raise Unavailable("away")
+        for one in bookings:
+            if one.id in self.refusals:
+                raise self.refusals[one.id]
+        self.held |= {one.id: one for one in bookings}
+
+    async def booked_dates(self, booking: Booking) -> list[BookedDate]:
+        return self.days.get(booking.id, [])
+
+
+@dataclass
 class Outsiders:
     attribution: FakeAttribution = field(default_factory=FakeAttribution)
     people: FakePeople = field(default_factory=FakePeople)
     audiences: FakeAudiences = field(default_factory=FakeAudiences)
+    bookings: FakeBookings = field(default_factory=FakeBookings)
 
     def outside(self) -> Outside:
-        return Outside(self.people, self.audiences, FakeTaxonomy(), self.attribution, self.attribution)
+        return Outside(
+            self.people, self.audiences, FakeTaxonomy(), self.attribution, self.attribution, bookings=self.bookings
+        )
 
 
 class Api:
