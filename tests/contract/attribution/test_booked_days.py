@@ -17,7 +17,8 @@ from bihuan_attribution.domain.accounts import AdvertiserTerms, PlacementTerms
 from bihuan_attribution.domain.booking import Booking, BookingDay, DayState
 from bihuan_attribution.domain.booking_day import close_time_us, day_bounds_us
 from bihuan_attribution.domain.report import Dimension
-from bihuan_attribution.domain.terms import CampaignTerms
+from bihuan_attribution.domain.reserve import ReserveOutcome
+from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow, FrequencyCap
 from bihuan_attribution.event_log_store import prepare_heads
 from bihuan_attribution.use_cases.keep_days import DayKeeper, DayQuery
 from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
@@ -26,7 +27,7 @@ from bihuan_shared.errors import AlreadyExists, FailedPrecondition
 from bihuan_shared.sql import Database
 
 if TYPE_CHECKING:
-    from tests.contract.attribution.conftest import World
+    from tests.contract.attribution.conftest import Desk, World
 
 RATE = 3_000_000
 NANOS = RATE * 1000
@@ -452,3 +453,33 @@ async def test_impressions_clicks_and_orders_of_a_day_are_counted_and_free(shop:
     figures = {line.values[0]: line.figures for line in lines}["acme-d"]
     assert (figures.impressions, figures.viewables, figures.clicks, figures.orders) == (1, 1, 1, 1)
     assert (figures.spend_nanos, figures.overrun_nanos) == (NANOS, 0)
+
+
+async def test_before_a_replay_has_begun_nothing_is_due(shop: Shop) -> None:
+    await shop.put(shop.bid())
+    shop.set_time("2026-03-12T12:00:00Z")
+
+    async def push(_: str) -> None:
+        raise AssertionError("nobody was charged")
+
+    assert await DayKeeper(shop.days, lambda: None, push).step() == 0
+    assert await shop.states() == {"b1/2026-03-08": "OPEN"}
+
+
+async def test_a_day_that_used_the_budget_up_is_shown_and_capped(desk: "Desk") -> None:
+    """What is paid is shown: neither a budget nor a balance stops it, and a cap does."""
+    cap = FrequencyCap(CapLevel.CAMPAIGN, CapWindow.LIFETIME, 1)
+    sold = replace(
+        desk.terms, campaign_id="cpd-1", pricing_model="cpd", daily_micros=RATE, total_micros=RATE, caps=(cap,)
+    )
+    await desk.put(sold)
+    booking = Booking(
+        "b1", "cpd-1", "acme", "home", "", "2023-11-17", "2023-11-17", RATE, "CNY", "Asia/Shanghai", create_time_us=1
+    )
+    world = desk.world
+    await world.terms.put(TermsBatch(bookings=[booking], take_time_us=world.clock.now_us()))
+    world.clock.advance_us(parse_rfc3339_us("2023-11-17T04:00:00Z") - world.clock.now_us())
+    await keep(DayKeeper(SqlBookingDays(world.database), world.clock.now_us, desk.settler.push_balance))
+    assert await world.charged() == NANOS
+    assert (await desk.take("r1", ("cpd-1", 0))).index == 0
+    assert (await desk.take("r2", ("cpd-1", 0))).outcomes == (ReserveOutcome.CAPPED,)
