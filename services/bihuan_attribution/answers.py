@@ -1,7 +1,8 @@
 """Records of the domain as messages of the contract."""
 
 from bihuan.attribution.v1 import attribution_pb2 as pb
-from bihuan.attribution.v1 import event_pb2, ledger_pb2
+from bihuan.attribution.v1 import booking_pb2, event_pb2, ledger_pb2
+from bihuan_attribution.domain.booking import BookingDay
 from bihuan_attribution.domain.event import Result
 from bihuan_attribution.domain.order import OrderState
 from bihuan_attribution.domain.report import ReportLine
@@ -51,6 +52,23 @@ def ledger_entry(booked: BookedEntry) -> ledger_pb2.LedgerEntry:
         order_id=entry.order_id,
         log_position=entry.position,
         entry_hash=booked.entry_hash,
+    )
+
+
+def booking_day(day: BookingDay) -> booking_pb2.BookingDay:
+    """One date of one booking."""
+    return booking_pb2.BookingDay(
+        booking_id=day.booking_id,
+        date=day.date,
+        campaign_id=day.campaign_id,
+        advertiser_id=day.advertiser_id,
+        placement_id=day.placement_id,
+        keyword=day.keyword,
+        start_time=to_timestamp(day.start_time_us),
+        end_time=to_timestamp(day.end_time_us),
+        day_rate_micros=day.day_rate_micros,
+        currency=day.currency,
+        state=int(day.state),  # type: ignore[arg-type]  # the numbers are those of the wire
     )
 
 

@@ -10,6 +10,8 @@ from bihuan.attribution.v1 import attribution_pb2_grpc
 from bihuan.common.v1 import common_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.billing_store import BILLING, SqlBilling
+from bihuan_attribution.booking_day_store import SqlBookingDays
+from bihuan_attribution.booking_list_store import SqlBookingList
 from bihuan_attribution.budget_state_store import SqlBudgetState
 from bihuan_attribution.budget_store import RedisBudgets
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
@@ -30,6 +32,7 @@ from bihuan_attribution.settings import AttributionSettings
 from bihuan_attribution.terms_store import SqlTerms
 from bihuan_attribution.trace_store import SqlEntryFiles
 from bihuan_attribution.use_cases.consume import Bell, Pace, follow
+from bihuan_attribution.use_cases.keep_days import DayKeeper
 from bihuan_attribution.use_cases.pass_on import FAN_OUT, FAN_OUT_BATCH, LAKE, FanOut, LakeFeed
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
@@ -37,7 +40,7 @@ from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_attribution.use_cases.settle_budgets import BATCH, BUDGETS, BudgetSettler
 from bihuan_attribution.use_cases.settlement_ports import Settlement
 from bihuan_attribution.verify_store import SqlVerifier
-from bihuan_shared.clock import Clock, clock_from
+from bihuan_shared.clock import Clock, background_time_us, clock_from
 from bihuan_shared.lake import open_lake
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
@@ -152,6 +155,7 @@ def _ports(parts: _Parts) -> Ports:
             files=SqlEntryFiles(parts.database),
             keys=parts.keys,
         ),
+        days=SqlBookingList(parts.database),
         push_balance=parts.settler.push_balance,
         findings=SqlFindings(parts.database),
         spent=parts.settler,
@@ -172,6 +176,8 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
         measure=PERSONS_LAG.set,
     )
     bill = partial(SqlBilling(parts.database, parts.clock, settings.traffic_limits).bill, settings.billing_batch)
+    now_us = partial(background_time_us, parts.clock)
+    days = DayKeeper(SqlBookingDays(parts.database), now_us, parts.settler.push_balance)
     billing_pace = Pace(settings.billing_batch, _BILLING_PAUSE_S)
     return [
         ("billing", partial(follow, bill, committed.listener(), billing_pace, [billed.ring])),
@@ -180,6 +186,7 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
         ("lake", partial(follow, lake.step, committed.listener(), _LAKE_PACE)),
         ("persons", persons.run),
         ("terms", partial(follow, partial(_refresh, parts.terms), asyncio.Event())),
+        ("bookings", partial(follow, days.step, asyncio.Event())),
         ("lag", partial(follow, partial(_measure, parts.log), asyncio.Event())),
     ]
 

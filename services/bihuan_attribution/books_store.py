@@ -47,7 +47,7 @@ def read_books(connection: sa.Connection, events: Sequence[LoggedEvent], limits:
         parked=parked,
         clicks=clicks,
         purses=read_purses(connection, advertisers),
-        spendings=_read_spendings(connection, campaigns),
+        spendings=read_spendings(connection, campaigns),
     )
 
 
@@ -118,7 +118,8 @@ def _read_impressions(connection: sa.Connection, tokens: set[str]) -> dict[str, 
     return found
 
 
-def _read_spendings(connection: sa.Connection, campaigns: set[str]) -> dict[SpendingKey, Spending]:
+def read_spendings(connection: sa.Connection, campaigns: set[str]) -> dict[SpendingKey, Spending]:
+    """What campaigns were charged, ever and by budget day."""
     table = schema.budgets
     found: dict[SpendingKey, Spending] = {}
     for chunk in chunks(campaigns):

@@ -32,6 +32,8 @@ _ad_tuple = attrgetter(*AD_NAMES)
 LOG_HEAD = "log"
 LEDGER_HEAD = "ledger"
 TERMS_HEAD = "terms"
+AWARDED_HEAD = "awarded"
+"""The last date whose booked days were awarded, as an ordinal."""
 BILLING_HEAD = "billing"
 """Moved with every batch, so that of two who bill one batch the second begins anew."""
 _CHUNK = 500
@@ -45,7 +47,8 @@ _READ = sa.select(schema.events).order_by(schema.events.c.position)
 
 async def prepare_heads(database: Database) -> None:
     """Create the counters of a new database; existing ones stay."""
-    rows = [{"name": name, "position": 0} for name in (LOG_HEAD, LEDGER_HEAD, TERMS_HEAD, BILLING_HEAD)]
+    names = (LOG_HEAD, LEDGER_HEAD, TERMS_HEAD, AWARDED_HEAD, BILLING_HEAD)
+    rows = [{"name": name, "position": 0} for name in names]
     await database.write(lambda c: c.execute(insert_ignore(database.dialect, schema.heads), rows))
 
 

@@ -44,6 +44,7 @@ WHERE e.position <= :upto
       AND (u.reason IN ('over_budget', 'over_balance', 'no_terms', 'currency_mismatch') OR u.reason LIKE 'ivt_%'))
 GROUP BY e.currency
 """
+_DAYS = "SELECT currency, SUM(day_rate_micros * 1000) AS nanos FROM booking_days WHERE state = 4 GROUP BY currency"
 _LEDGER = """
 SELECT n.currency AS currency,
        SUM(CASE WHEN p.amount_nanos > 0 THEN p.amount_nanos ELSE 0 END) AS debit,
@@ -121,6 +122,8 @@ def _reconcile(connection: sa.Connection) -> Reconciliation:
     folded: dict[str, int] = defaultdict(int)
     for row in connection.execute(sa.text(_CHARGED), {"upto": upto, "week": _WEEK_US}):
         folded[row.currency] += int(row.nanos)
+    for row in connection.execute(sa.text(_DAYS)):
+        folded[row.currency] += int(row.nanos)
     unmatched = _fold_commissions(connection, upto, folded)
     ledger = {row.currency: row for row in connection.execute(sa.text(_LEDGER))}
     currencies = sorted(set(ledger) | set(folded))
@@ -159,7 +162,9 @@ def _unbilled(connection: sa.Connection, upto: int, unmatched: int) -> dict[str,
     counts |= {f"rejected_{reason.lower()}": int(count) for reason, count in rejected}
     events = schema.events
     tokens = sa.select(sa.func.count()).where(events.c.position <= upto, events.c.token_id != "")
-    charges = sa.select(sa.func.count()).where(schema.entries.c.kind == "charge")
+    charges = sa.select(sa.func.count()).where(
+        schema.entries.c.kind == "charge", schema.entries.c.cause_type == "event"
+    )
     kept_out = [name for name in counts if name in _UNBILLED or name.startswith("ivt_")]
     waiting = sum(counts.get(name, 0) for name in (*kept_out, "pending_impression", "expired_impression"))
     others = connection.execute(tokens).scalar_one() - connection.execute(charges).scalar_one() - waiting

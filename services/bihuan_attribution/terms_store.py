@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from bihuan_attribution import schema
 from bihuan_attribution.account_store import put_advertisers, put_placements
+from bihuan_attribution.booking_store import put_bookings
 from bihuan_attribution.domain.terms import (
     CampaignTerms,
     CapLevel,
@@ -58,6 +59,9 @@ def _put_all(connection: sa.Connection, batch: TermsBatch) -> int:
     count = put_advertisers(connection, batch.advertisers, head)
     count += put_placements(connection, batch.placements, head + count)
     count += _put_campaigns(connection, batch.terms, head + count)
+    if batch.bookings:
+        terms = read_terms(connection, {one.campaign_id for one in batch.bookings})
+        count += put_bookings(connection, batch.bookings, terms, batch.take_time_us, head + count)
     if count:
         move_head(connection, TERMS_HEAD, head + count)
     return count

@@ -2,6 +2,7 @@
 
 from bihuan.attribution.v1 import terms_pb2
 from bihuan_attribution.domain.accounts import AdvertiserTerms, LeadPoints, LeadRules, PlacementTerms
+from bihuan_attribution.domain.booking import Booking
 from bihuan_attribution.domain.terms import (
     DEFAULT_CLICK_WINDOW_US,
     DEFAULT_VIEW_WINDOW_US,
@@ -80,4 +81,22 @@ def placement_terms(message: terms_pb2.PlacementTerms) -> PlacementTerms:
         publisher_id=message.publisher_id,
         revenue_share_ppm=message.revenue_share_ppm,
         traffic_source=message.traffic_source,
+    )
+
+
+def booking(message: terms_pb2.Booking) -> Booking:
+    """A bid for days as sent."""
+    return Booking(
+        booking_id=message.booking_id,
+        campaign_id=message.campaign_id,
+        advertiser_id=message.advertiser_id,
+        placement_id=message.placement_id,
+        keyword=message.keyword,
+        start_date=message.start_date,
+        end_date=message.end_date,
+        day_rate_micros=message.day_rate_micros,
+        currency=message.currency,
+        time_zone=message.time_zone,
+        create_time_us=to_us(message.create_time),
+        cancel_time_us=to_us(message.cancel_time) if message.HasField("cancel_time") else 0,
     )

@@ -11,36 +11,34 @@ from fastapi import FastAPI
 
 from bihuan_gateway import metrics, openapi, problem
 from bihuan_gateway.auth import Authenticator
-from bihuan_gateway.control.attribution_hop import AttributionHop
-from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, TaxonomyHop
 from bihuan_gateway.control.audiences import AudienceDesk
+from bihuan_gateway.control.booking_relay import BookingRelay
+from bihuan_gateway.control.booking_store import SqlBookings
+from bihuan_gateway.control.bookings import BookingDesk
 from bihuan_gateway.control.control_store import SqlControlStore
 from bihuan_gateway.control.effects import Effects
-from bihuan_gateway.control.findings import FindingDesk, FindingSink
-from bihuan_gateway.control.findings_hop import FindingsHop
+from bihuan_gateway.control.findings import FindingDesk
 from bihuan_gateway.control.key_store import SqlKeyStore
 from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.link_store import SqlLinkStore
 from bihuan_gateway.control.outbox import SqlTermsOutbox
-from bihuan_gateway.control.payables_hop import PayablesHop
-from bihuan_gateway.control.ports import Audiences, Books, Payables, People, Taxonomy, TermsSink
 from bihuan_gateway.control.promotion import PromotionDesk
 from bihuan_gateway.control.serving import LiveSnapshots
-from bihuan_gateway.control.settlement import Settlement, SettlementBooks
-from bihuan_gateway.control.settlement_hop import SettlementHop
+from bihuan_gateway.control.settlement import Settlement
 from bihuan_gateway.control.tables import METADATA, SCHEMA
-from bihuan_gateway.control.terms_hop import TermsHop
 from bihuan_gateway.control.terms_relay import TermsRelay
 from bihuan_gateway.control.use_cases import Catalogue
 from bihuan_gateway.data.plane import build_data_plane
 from bihuan_gateway.edge import Edge, EdgeRules
 from bihuan_gateway.hops import Hops
+from bihuan_gateway.outside import Outside
 from bihuan_gateway.planes import BuildDataPlane, DataPlane, NamedRoute, PlaneParts
 from bihuan_gateway.routes import (
     ad_groups,
     advertisers,
     api_keys,
     audiences,
+    bookings,
     campaigns,
     creatives,
     docs,
@@ -80,6 +78,7 @@ _ROUTES = (
     promoters,
     promoter_links,
     payables,
+    bookings,
     api_keys,
     reports,
     ledger,
@@ -91,34 +90,6 @@ _ROUTES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What the control plane needs from other services."""
-
-    people: People
-    audiences: Audiences
-    taxonomy: Taxonomy
-    terms: TermsSink
-    books: Books
-    payables: Payables
-    findings: FindingSink
-    settlement: SettlementBooks
-
-    @classmethod
-    def over(cls, hops: Hops) -> "Outside":
-        """Reach it over gRPC."""
-        return cls(
-            people=IdentityHop(hops.identity),
-            audiences=AudienceHop(hops.audiences),
-            taxonomy=TaxonomyHop(hops.profile),
-            terms=TermsHop(hops.attribution),
-            books=AttributionHop(hops.attribution),
-            payables=PayablesHop(hops.attribution),
-            findings=FindingsHop(hops.attribution),
-            settlement=SettlementHop(hops.attribution),
-        )
-
-
 @dataclass(slots=True)
 class Running:
     """What lives as long as the application serves."""
@@ -127,6 +98,7 @@ class Running:
     authenticator: Authenticator
     snapshots: LiveSnapshots
     relay: TermsRelay
+    booking_relay: BookingRelay
 
 
 def _assemble(settings: Settings, database: Database, outside: Outside, clock: Clock) -> Running:
@@ -158,6 +130,10 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         auto_approve=settings.auto_approve,
     )
     token_keys = settings.token_keys.get_secret_value()
+    bookings = SqlBookings(database)
+    booking_relay = BookingRelay(
+        bookings, outside.bookings, wait_s=settings.terms_wait_s, on_pending=metrics.BOOKINGS_PENDING.set
+    )
     control = ControlPlane(
         catalogue=catalogue,
         audiences=AudienceDesk(catalogue, outside.people, outside.audiences),
@@ -174,8 +150,9 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         public_url=settings.public_url.rstrip("/"),
         findings=FindingDesk(outside.findings),
         settlement=Settlement(outside.settlement),
+        bookings=BookingDesk(bookings, store, outside.bookings, clock, os.urandom, booking_relay.push_soon),
     )
-    return Running(control, authenticator, snapshots, relay)
+    return Running(control, authenticator, snapshots, relay, booking_relay)
 
 
 def _mount(app: FastAPI, plane: DataPlane) -> None:
@@ -202,6 +179,7 @@ async def _start(
     background: list[tuple[str, Callable[[], Awaitable[None]]]] = [
         ("snapshots", running.snapshots.run),
         ("terms", running.relay.run),
+        ("bookings", running.booking_relay.run),
     ]
     checks: list[Callable[[], Awaitable[bool]]] = [database.ping]
     if data is not None:

@@ -14,4 +14,5 @@ HTTP_DURATION = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
 TERMS_PENDING = Gauge("bihuan_terms_outbox_rows", "Resources whose newest terms attribution has not taken.")
+BOOKINGS_PENDING = Gauge("bihuan_bookings_outbox_rows", "Bookings that attribution has neither taken nor refused.")
 SNAPSHOT_VERSION = Gauge("bihuan_serving_snapshot_version", "Version of the serving snapshot in use.")

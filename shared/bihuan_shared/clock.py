@@ -129,6 +129,17 @@ def forget_replay_time() -> None:
     _highest.forget()
 
 
+def background_time_us(clock: Clock) -> int | None:
+    """
+    The time for work that nobody asked for, in microseconds since the epoch.
+
+    None in a replay that has not begun: until a request brings a time, nobody knows what is due.
+    """
+    if isinstance(clock, ReplayClock) and replay_time_us() is None and _highest.value_us is None:
+        return None
+    return clock.now_us()
+
+
 def clock_from(mode: str) -> Clock:
     """The clock that the setting `BIHUAN_CLOCK` names: `system` or `replay`. ValueError for anything else."""
     if mode == "system":

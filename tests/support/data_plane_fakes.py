@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bihuan_gateway.data.domain.booked import BookedDay, BookedDays
 from bihuan_gateway.data.ports import (
     Beacon,
     Behaviour,
@@ -211,6 +212,14 @@ class FakeLandings:
 
     async def find(self, creative_id: str) -> tuple[str, tuple[str, ...]] | None:
         return self.known.get(creative_id)
+
+
+@dataclass(slots=True)
+class FakeBooked:
+    days: list[BookedDay] = field(default_factory=list)
+
+    def current(self) -> BookedDays:
+        return BookedDays.of(self.days)
 
 
 @dataclass(slots=True)

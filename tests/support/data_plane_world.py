@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from data_plane_fakes import (
+    FakeBooked,
     FakeBudgets,
     FakeDecisions,
     FakeEvents,
@@ -64,6 +65,7 @@ class World:
         ]
     )
     creatives: list[Creative] = field(default_factory=list)
+    booked: FakeBooked = field(default_factory=FakeBooked)
 
     def current(self) -> ServingSnapshot:
         return self.snapshot
@@ -82,6 +84,7 @@ class World:
         size: tuple[int, int] = (0, 0),
         tags: tuple[str, ...] = ("category:tea",),
         creatives: int = 1,
+        placements: tuple[str, ...] = (),
     ) -> None:
         """Add a campaign `name` with an ad group and creatives `name-0` and so on."""
         campaign = _campaign(name, advertiser, model, bid_micros, end_time_us)
@@ -92,7 +95,7 @@ class World:
             include_audiences=frozenset(audiences),
             exclude_audiences=frozenset(),
             keywords=frozenset(keywords),
-            placement_ids=frozenset(),
+            placement_ids=frozenset(placements),
             bid_micros=bid_micros,
         )
         self.creatives += [
@@ -140,6 +143,7 @@ class World:
             self.records,
             self.landings,
             self.spool,
+            self.booked,
         )
         app = FastAPI()
         problem.install(app)

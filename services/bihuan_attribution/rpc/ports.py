@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bihuan_attribution.use_cases.keep_days import BookingDays
 from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Payables, Reports, TermsStore
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
@@ -28,6 +29,7 @@ class Ports:
     auditor: Auditor
     payables: Payables
     settlement: Settlement
+    days: BookingDays
     push_balance: Callable[[str], Awaitable[None]]
     findings: Findings
     spent: SpentSums

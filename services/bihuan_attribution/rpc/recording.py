@@ -11,7 +11,7 @@ from bihuan_attribution.domain.event import NO_SIGNALS
 from bihuan_attribution.domain.reserve import Candidate, Item
 from bihuan_attribution.metrics import EVENTS
 from bihuan_attribution.rpc.ports import Served
-from bihuan_attribution.terms_wire import advertiser_terms, campaign_terms, placement_terms
+from bihuan_attribution.terms_wire import advertiser_terms, booking, campaign_terms, placement_terms
 from bihuan_attribution.use_cases.ports import TermsBatch
 from bihuan_attribution.use_cases.put_terms import put_terms
 from bihuan_attribution.wire import incoming_event
@@ -30,12 +30,12 @@ class RecordingRpc(Served):
     ) -> pb.PutTermsResponse:
         """Take in terms, all or none."""
         ports = self._ports
-        if request.bookings:
-            raise NotYet("booked days are not built yet", FieldViolation("bookings", "not built yet"))
         batch = TermsBatch(
             terms=tuple(campaign_terms(one) for one in request.terms),
             advertisers=tuple(advertiser_terms(one) for one in request.advertisers),
             placements=tuple(placement_terms(one) for one in request.placements),
+            bookings=tuple(booking(one) for one in request.bookings),
+            take_time_us=ports.clock.now_us(),
         )
         await put_terms(batch, ports.terms_store, ports.terms, ports.budgets)
         for advertiser_id in sorted({one.advertiser_id for one in batch.advertisers}):

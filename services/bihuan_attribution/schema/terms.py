@@ -65,6 +65,8 @@ bookings = sa.Table(
     text("time_zone"),
     int_("create_time_us"),
     int_("cancel_time_us"),
+    sa.Index("ix_bookings_dates", "end_date", "start_date"),
+    sa.Index("ix_bookings_placement", "placement_id"),
     comment="Sealed bids for days; `cancel_time_us` is 0 while a bid stands.",
 )
 booking_days = sa.Table(
@@ -79,5 +81,6 @@ booking_days = sa.Table(
     text("currency"),
     sa.Column("state", sa.SmallInteger, nullable=False),
     sa.Index("ix_booking_days_due", "state", "start_time_us"),
+    sa.Index("ix_booking_days_booking", "booking_id", "date"),
     comment="What became of each date of each booking once its bids had closed; the numbers are those of the wire.",
 )

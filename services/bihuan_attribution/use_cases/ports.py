@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bihuan_attribution.domain.accounts import AdvertiserTerms, PlacementTerms
+from bihuan_attribution.domain.booking import Booking
 from bihuan_attribution.domain.event import LoggedEvent, PreparedEvent, Result
 from bihuan_attribution.domain.ledger import Entry
 from bihuan_attribution.domain.order import OrderState
@@ -62,11 +63,17 @@ class EventLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TermsBatch:
-    """Terms that are taken in together: of campaigns, of accounts, of placements."""
+    """
+    Terms that are taken in together: of campaigns, of accounts, of placements, and bids for days.
+
+    `take_time_us` is when; it decides which dates are still bid for.
+    """
 
     terms: Sequence[CampaignTerms] = ()
     advertisers: Sequence[AdvertiserTerms] = ()
     placements: Sequence[PlacementTerms] = ()
+    bookings: Sequence[Booking] = ()
+    take_time_us: int = 0
 
 
 class TermsStore(Protocol):

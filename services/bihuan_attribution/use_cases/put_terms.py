@@ -1,5 +1,6 @@
 """Terms: taken in with their store, and held in memory for those who decide."""
 
+from bihuan_attribution.domain.booking_rules import check_booking
 from bihuan_attribution.domain.budget_day import is_time_zone
 from bihuan_attribution.domain.terms import CampaignTerms, TermsBook, check_windows
 from bihuan_attribution.use_cases.ports import Budgets, TermsBatch, TermsStore
@@ -30,16 +31,18 @@ async def put_terms(batch: TermsBatch, store: TermsStore, view: TermsView, budge
     """
     Commit terms, all or none, and let them hold.
 
-    Raises InvalidArgument for an empty batch and for a window or a time zone that cannot be, and what
-    `domain.terms.is_new` raises.
+    Raises InvalidArgument for an empty batch and for a window, a time zone or a booking that cannot be, and what
+    `domain.terms.is_new` and `domain.booking_rules` raise.
     """
-    if not any((batch.terms, batch.advertisers, batch.placements)):
+    if not any((batch.terms, batch.advertisers, batch.placements, batch.bookings)):
         raise InvalidArgument.of("terms", "at least one of the lists must hold something")
     for index, one in enumerate(batch.terms):
         check_windows(one, f"terms[{index}]")
         _check_time_zone(one.time_zone, f"terms[{index}]")
     for index, account in enumerate(batch.advertisers):
         _check_time_zone(account.time_zone, f"advertisers[{index}]")
+    for index, booking in enumerate(batch.bookings):
+        check_booking(booking, f"bookings[{index}]")
     await store.put(batch)
     await view.refresh()
     # New caps count what was shown before them.

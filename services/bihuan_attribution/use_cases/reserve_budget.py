@@ -170,14 +170,16 @@ def _call(item: Item, advertiser_id: str, attempts: tuple[Attempt, ...], now_us:
 def _attempt(
     index: int, candidate: Candidate, terms: CampaignTerms, windows: Sequence[CapWindow], now_us: int
 ) -> Attempt:
+    # A day that is shown is paid: the budget that it used up does not stop it.
+    is_paid = terms.pricing_model == "cpd"
     return Attempt(
         index=index,
         campaign_id=candidate.campaign_id,
         creative_id=candidate.creative_id,
         day=budget_day(now_us, terms.time_zone),
         amount_nanos=candidate.amount_nanos,
-        total_limit_nanos=terms.total_limit_nanos if terms.total_micros else None,
-        daily_limit_nanos=terms.daily_limit_nanos if terms.daily_micros else None,
+        total_limit_nanos=terms.total_limit_nanos if terms.total_micros and not is_paid else None,
+        daily_limit_nanos=terms.daily_limit_nanos if terms.daily_micros and not is_paid else None,
         slots=cap_slots(terms, windows, candidate.ad_group_id, candidate.creative_id, now_us),
     )
 

@@ -78,7 +78,8 @@ class Pricing(Spec):
     What is paid for, and how much at most. Money is integer micros of the advertiser's currency.
 
     Of `commission_rates` an item's own wins over its category's; `commission_rate_ppm` is for everything else, and what
-    the auction expects.
+    the auction expects. `day_rate_micros` (cpd) is what a booking bids that names no rate, and the most that one may
+    bid.
     """
 
     model: Literal["cpd", "cpm", "cpc", "cps"]
@@ -102,15 +103,21 @@ class Pricing(Spec):
             raise ValueError(f"{self.model} has no commission")
         if self.model != "cps" and self.commission_rates:
             raise ValueError(f"{self.model} has no commission rates")
-        scopes = {(rate.item_id, rate.category) for rate in self.commission_rates}
-        if len(scopes) != len(self.commission_rates):
-            raise ValueError("an item or a category has two commission rates")
-        if self.model == "cps" and self.bid_micros:
-            raise ValueError("cps has no bid")
+        if self.model in {"cps", "cpd"} and self.bid_micros:
+            raise ValueError(f"{self.model} has no bid")
+        if self.model == "cpd" and self.day_rate_micros == 0:
+            raise ValueError("cpd needs day_rate_micros")
         if self.model != "cpd" and self.day_rate_micros:
             raise ValueError(f"{self.model} has no day rate")
         if self.model != "cpm" and self.cpm_trigger != "impression":
             raise ValueError(f"{self.model} has no cpm_trigger")
+        return self
+
+    @model_validator(mode="after")
+    def _rates_differ(self) -> Self:
+        scopes = {(rate.item_id, rate.category) for rate in self.commission_rates}
+        if len(scopes) != len(self.commission_rates):
+            raise ValueError("an item or a category has two commission rates")
         return self
 
 

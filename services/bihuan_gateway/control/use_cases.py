@@ -27,7 +27,7 @@ from bihuan_gateway.control.resources import (
 )
 from bihuan_gateway.control.specs import AdGroupSpec, CampaignSpec, CreativeSpec, Kind, PlacementSpec
 from bihuan_shared.clock import Clock
-from bihuan_shared.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound, NotYet, PermissionDenied
+from bihuan_shared.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound, PermissionDenied
 from bihuan_shared.targeting import Expression, audiences_of
 
 ADMIN_KINDS = frozenset({Kind.ADVERTISERS, Kind.PLACEMENTS, Kind.PUBLISHERS, Kind.PROMOTERS})
@@ -63,7 +63,7 @@ class Catalogue:
         Create a resource; `key` is the caller's idempotency key.
 
         PermissionDenied where the role does not allow it, NotFound for another tenant, InvalidArgument for what does
-        not fit, AlreadyExists for a taken id or a key used otherwise, NotYet for CPD.
+        not fit, AlreadyExists for a taken id or a key used otherwise.
         """
         _require_role(principal, kind)
         receipt = None
@@ -161,8 +161,8 @@ class Catalogue:
         parent = await self.store.find(parent_kind, getattr(spec, field))
         if parent is None or principal.tenant not in {None, parent.advertiser_id}:
             raise NotFound(f"no such {NAMES[parent_kind]}", FieldViolation(f"/{field}", "does not exist"))
-        if isinstance(spec, CampaignSpec) and spec.pricing.model == "cpd":
-            raise NotYet("CPD is not sold yet", FieldViolation("/pricing/model", "not built yet"))
+        if isinstance(spec, CampaignSpec) and old is not None:
+            _check_model_stays(spec, old)
         if isinstance(spec, AdGroupSpec):
             await self._check_group(spec, parent)
         if isinstance(spec, CreativeSpec):
@@ -212,6 +212,13 @@ class Catalogue:
             raise PermissionDenied("only an admin key may review", FieldViolation("/review", "is written by admins"))
         changed = before is not None and any(getattr(before, name) != getattr(spec, name) for name in _REVIEWED)
         return spec.model_copy(update={"review": "pending"}) if changed else spec
+
+
+def _check_model_stays(spec: CampaignSpec, old: Resource) -> None:
+    """Refuse to turn booked days into anything else, or the other way round: bookings rest on them."""
+    assert isinstance(old.spec, CampaignSpec)
+    if (spec.pricing.model == "cpd") != (old.spec.pricing.model == "cpd"):
+        raise InvalidArgument.of("/pricing/model", "cannot be changed from or to cpd")
 
 
 def _require_role(principal: Principal, kind: Kind) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from starlette.routing import BaseRoute
@@ -12,8 +12,10 @@ from bihuan_gateway.control.control_store import SqlControlStore
 from bihuan_gateway.data import metrics
 from bihuan_gateway.data.decision_records import LakeDecisionRecords
 from bihuan_gateway.data.decision_store import SqlDecisions
+from bihuan_gateway.data.domain.booked import BookedSource, NothingBooked
 from bihuan_gateway.data.domain.traffic import AddressRanges, networks_in
 from bihuan_gateway.data.hops.attribution import GrpcBudgets, GrpcEventLog
+from bihuan_gateway.data.hops.bookings import PolledDays
 from bihuan_gateway.data.hops.identity import GrpcIdentities
 from bihuan_gateway.data.hops.profile import GrpcProfiles
 from bihuan_gateway.data.hops.scoring import GrpcScorer
@@ -69,6 +71,7 @@ class Ports:
     records: DecisionRecords
     landings: Landings
     spool: BeaconSpool
+    booked: BookedSource = field(default_factory=NothingBooked)
 
 
 def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> list[BaseRoute]:
@@ -86,6 +89,7 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
         random_bytes=parts.random_bytes,
         count_degraded=lambda hop: metrics.DEGRADED.labels(hop).inc(),
         limits=DecideLimits(settings.decision_timeout_ms / 1000, settings.prior_pctr, settings.prior_pcvr),
+        booked=ports.booked,
     )
     track = Track(
         snapshots=parts.snapshots,
@@ -158,11 +162,13 @@ async def build_data_plane(parts: PlaneParts, settings: DataSettings | None = No
         for busy in (decisions, identities, profiles, scorer, budgets, events):
             opening.push_async_callback(busy.close)
         landings = StoredLandings(SqlControlStore(parts.database))
-        ports = Ports(identities, profiles, scorer, budgets, events, decisions, records, landings, spool)
+        booked = PolledDays(parts.hops.attribution, parts.clock, poll_s=told.booked_poll_s)
+        ports = Ports(identities, profiles, scorer, budgets, events, decisions, records, landings, spool, booked)
         routes = assemble_routes(parts, ports, told)
         background: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("spool", SpoolDrain(spool, events).run),
             ("decision-records", records.run),
+            ("booked-days", booked.run),
         ]
         # The data that is replayed sets the time: another replay's may lie months away, and comes again to be the same.
         if parts.settings.clock != "replay":

@@ -20,6 +20,8 @@ class DataSettings(BaseSettings):
     """Time that attribution has to commit a beacon before it goes to the spool."""
     decision_retention_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     """Days for which a repeated request gets its first answer; a replay keeps all of them."""
+    booked_poll_s: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """How often attribution is asked for the days that are sold."""
     prior_pctr: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Click probability where scoring does not answer."""
     prior_pcvr: Annotated[float, Field(gt=0, le=1)] = 0.01

@@ -13,9 +13,6 @@ _NOT_YET = {
 router = APIRouter(tags=["not yet"], responses={501: _NOT_YET})
 
 
-@router.post("/v1/bookings", status_code=201)
-@router.get("/v1/bookings")
-@router.get("/v1/bookings/{booking_id}")
 @router.post("/v1/experiments", status_code=201)
 @router.get("/v1/experiments")
 @router.get("/v1/experiments/{experiment_id}")

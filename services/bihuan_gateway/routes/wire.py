@@ -14,6 +14,7 @@ from bihuan_gateway.auth import principal_of
 from bihuan_gateway.body import StrictRoute
 from bihuan_gateway.control.access import Principal
 from bihuan_gateway.control.audiences import AudienceDesk
+from bihuan_gateway.control.bookings import BookingDesk
 from bihuan_gateway.control.effects import Effects
 from bihuan_gateway.control.fields import ID_PATTERN, ResourceId, Spec
 from bihuan_gateway.control.findings import FindingDesk
@@ -44,6 +45,7 @@ class ControlPlane:
     public_url: str
     findings: FindingDesk
     settlement: Settlement
+    bookings: BookingDesk
 
 
 def control_of(request: Request) -> ControlPlane:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from bihuan_gateway.app import Outside
+from bihuan_gateway.control.bookings import BookedDate, Booking
 from bihuan_gateway.control.findings import FindingOutcome, InvalidEvent
 from bihuan_gateway.control.insight import (
     Balance,
@@ -25,7 +25,8 @@ from bihuan_gateway.control.insight import (
 from bihuan_gateway.control.ports import AudienceStatus
 from bihuan_gateway.control.specs import Member
 from bihuan_gateway.control.terms import AdvertiserTerms, CampaignTerms, PlacementTerms, Terms
-from bihuan_shared.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound, Unavailable
+from bihuan_gateway.outside import Outside
+from bihuan_shared.errors import AlreadyExists, BihuanError, FieldViolation, InvalidArgument, NotFound, Unavailable
 from bihuan_shared.targeting import Expression, ExpressionInvalid, TagType, check, parse
 from tests.unit.gateway_control.settlers import FakeSettlement
 
@@ -144,6 +145,27 @@ class FakeTaxonomy:
 
 
 @dataclass
+class FakeBookings:
+    """Attribution as bookings see it: `held` by id, `days` by booking, `refusals` by id."""
+
+    held: dict[str, Booking] = field(default_factory=dict)
+    days: dict[str, list[BookedDate]] = field(default_factory=dict)
+    refusals: dict[str, BihuanError] = field(default_factory=dict)
+    away: bool = False
+
+    async def put_bookings(self, bookings: Sequence[Booking]) -> None:
+        if self.away:
+            raise Unavailable("away")
+        for one in bookings:
+            if one.id in self.refusals:
+                raise self.refusals[one.id]
+        self.held |= {one.id: one for one in bookings}
+
+    async def booked_dates(self, booking: Booking) -> list[BookedDate]:
+        return self.days.get(booking.id, [])
+
+
+@dataclass
 class Outsiders:
     attribution: FakeAttribution = field(default_factory=FakeAttribution)
     people: FakePeople = field(default_factory=FakePeople)
@@ -151,6 +173,8 @@ class Outsiders:
     findings: FakeFindings = field(default_factory=FakeFindings)
 
     settlement: FakeSettlement = field(default_factory=FakeSettlement)
+
+    bookings: FakeBookings = field(default_factory=FakeBookings)
 
     def outside(self) -> Outside:
         books = self.attribution
@@ -163,6 +187,7 @@ class Outsiders:
             payables=books,
             findings=self.findings,
             settlement=self.settlement,
+            bookings=self.bookings,
         )
 
 

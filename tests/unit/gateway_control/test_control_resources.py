@@ -141,7 +141,9 @@ async def test_patch_cannot_move_a_resource_to_another_parent(admin: Api, tree: 
         ({"model": "cpm", "bid_micros": 1.0}, 400),
         ({"model": "cpm", "bid_micros": True}, 400),
         ({"model": "cpm", "bid_micros": "1"}, 400),
-        ({"model": "cpd", "day_rate_micros": 5}, 501),
+        ({"model": "cpd", "day_rate_micros": 5}, 201),
+        ({"model": "cpd"}, 400),
+        ({"model": "cpd", "day_rate_micros": 5, "bid_micros": 5}, 400),
         ({"model": "cps", "commission_rate_ppm": 5, "expected_order_micros": 7}, 201),
     ],
 )

@@ -12,6 +12,7 @@ from bihuan_shared.clock import (
     FixedClock,
     ReplayClock,
     SystemClock,
+    background_time_us,
     clock_from,
     format_rfc3339,
     parse_rfc3339_us,
@@ -127,3 +128,11 @@ def test_clock_setting_names_one_of_two_clocks() -> None:
     assert isinstance(clock_from("replay"), ReplayClock)
     with pytest.raises(ValueError, match="clock must be"):
         clock_from("sundial")
+
+
+def test_a_replay_that_has_not_begun_has_no_time_for_work_that_nobody_asked_for() -> None:
+    clock = ReplayClock()
+    assert background_time_us(clock) is None
+    assert background_time_us(FixedClock(7)) == 7
+    reset_replay_time(set_replay_time_us(42))
+    assert background_time_us(clock) == 42

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
+from bihuan_gateway.data.domain.booked import RankClass
+
 PPB = 1_000_000_000
 PPM = 1_000_000
 MIN_ECPM_MICROS = 1
@@ -21,6 +23,7 @@ class Pricing(StrEnum):
     CPM = "cpm"
     CPC = "cpc"
     CPS = "cps"
+    CPD = "cpd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class Bid:
     One creative that may win.
 
     `bid_micros` is the highest price per thousand impressions (CPM) or per click (CPC). CPS bids nothing: its
-    `commission_rate_ppm` of `expected_order_micros` stands in for a bid.
+    `commission_rate_ppm` of `expected_order_micros` stands in for a bid. CPD has paid for the day already: it bids
+    nothing, and comes by its `rank_class` before whoever bids.
     """
 
     creative_id: str
@@ -40,6 +44,7 @@ class Bid:
     pcvr_ppb: int = 0
     commission_rate_ppm: int = 0
     expected_order_micros: int = 0
+    rank_class: RankClass = RankClass.AUCTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,9 @@ def probability_ppb(probability: float) -> int:
 
 
 def ecpm_micros(bid: Bid) -> int:
-    """Give the expected revenue of a thousand impressions at the full bid, rounded down."""
+    """Give the expected revenue of a thousand impressions at the full bid, rounded down; 0 for a day that is paid."""
+    if bid.pricing is Pricing.CPD:
+        return 0
     if bid.pricing is Pricing.CPM:
         return bid.bid_micros
     if bid.pricing is Pricing.CPC:
@@ -125,19 +132,29 @@ def _preference(bid: Bid, decision_id: str) -> tuple[int, int, str]:
     return bid.pctr_ppb, tie_rank(decision_id, bid.creative_id), bid.creative_id
 
 
+def _sold_rank(bid: Bid, decision_id: str) -> tuple[int, int, str]:
+    return bid.rank_class, tie_rank(decision_id, bid.creative_id), bid.creative_id
+
+
 def rank(bids: Sequence[Bid], *, floor_micros: int, decision_id: str) -> Ranking:
     """
     Rank bids by eCPM and price each against the next one below it.
 
     `floor_micros` is per thousand impressions. A winner pays at least the floor's equivalent, at least what an eCPM of
     one micro takes (a billable event is never free), and at most its bid. Where a winner turns out not to be
-    available, the next one wins at its own price, which is already there.
+    available, the next one wins at its own price, which is already there. Sold days come first, cost nothing, know no
+    floor and set nobody's price.
     """
     floor = max(floor_micros, MIN_ECPM_MICROS)
     chosen = one_per_campaign(bids, decision_id)
-    keyed = [(ecpm_micros(bid), tie_rank(decision_id, bid.creative_id), bid.creative_id, bid) for bid in chosen]
+    sold = sorted((bid for bid in chosen if bid.rank_class), key=lambda bid: _sold_rank(bid, decision_id), reverse=True)
+    keyed = [
+        (ecpm_micros(bid), tie_rank(decision_id, bid.creative_id), bid.creative_id, bid)
+        for bid in chosen
+        if not bid.rank_class
+    ]
     standing = sorted((row for row in keyed if row[0] >= floor), key=lambda row: row[:3], reverse=True)
-    ranked = []
+    ranked = [Ranked(bid, 0, 0, 0) for bid in sold]
     for place, (ecpm, *tie, bid) in enumerate(standing):
         target = floor
         if place + 1 < len(standing):

@@ -1,6 +1,6 @@
 """Who may enter an auction: what the request says first, what is known about the person second."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -61,19 +61,28 @@ class PersonFacts:
 
 
 def on_offer(
-    snapshot: ServingSnapshot, placement: Placement, keywords: Sequence[str], *, now_us: int, tenant: str | None
+    snapshot: ServingSnapshot,
+    placement: Placement,
+    keywords: Sequence[str],
+    *,
+    now_us: int,
+    tenant: str | None,
+    booked: Collection[str] = (),
 ) -> tuple[list[Creative], dict[str, Verdict]]:
     """
     List what may be shown at a placement as far as the request itself tells, at most MAX_CANDIDATES, by ad group.
 
-    `tenant` keeps the offer to one advertiser. The second part says why creatives of the ad groups that the request
-    reaches are out, by creative id.
+    `tenant` keeps the offer to one advertiser. CPD campaigns are on offer, first of all, where they have `booked` the
+    day. The second part says why creatives of the ad groups that the request reaches are out, by creative id.
     """
     offered: list[Creative] = []
     out: dict[str, Verdict] = {}
-    for group in snapshot.ad_groups_for(placement.id, keywords):
+    groups = snapshot.ad_groups_for(placement.id, keywords)
+    for group in sorted(groups, key=lambda one: one.campaign.id not in booked) if booked else groups:
         campaign = group.campaign
-        if tenant not in {None, campaign.advertiser.id} or campaign.pricing_model == "cpd":
+        if tenant not in {None, campaign.advertiser.id}:
+            continue
+        if campaign.pricing_model == "cpd" and campaign.id not in booked:
             continue
         for creative in snapshot.creatives_by_ad_group[group.id]:
             if not campaign.serves_at(now_us):

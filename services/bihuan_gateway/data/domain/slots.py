@@ -1,10 +1,12 @@
 """One placement of a request on its way to a decision."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bihuan_gateway.control.snapshot import Creative, Placement
 from bihuan_gateway.data.domain.auction import PPB, Bid, Pricing, Ranked, ecpm_micros, probability_ppb, rank
+from bihuan_gateway.data.domain.booked import RankClass
 from bihuan_gateway.data.domain.eligibility import PersonFacts, Verdict, asks_for_person, person_verdict
 from bihuan_gateway.data.ports import ReserveOutcome
 
@@ -32,7 +34,7 @@ class Slot:
     The state of one placement: what is on offer, what became of each creative, and who won at which price.
 
     `verdicts` holds every creative that is out, by id; what has none is still in. `scores` are (pctr, pcvr) in
-    billionths.
+    billionths. `booked` are the campaigns that have the day.
     """
 
     placement: Placement
@@ -46,6 +48,7 @@ class Slot:
     winner: Creative | None = None
     won: Ranked | None = None
     budget_known: bool = True
+    booked: Mapping[str, RankClass] = field(default_factory=dict)
 
     def standing(self) -> list[Creative]:
         """List the creatives that are still in."""
@@ -77,10 +80,10 @@ class Slot:
             self.scores[creative.id] = (probability_ppb(pctr), probability_ppb(pcvr))
 
     def auction(self, shown_campaigns: set[str]) -> list[tuple[Creative, Ranked]]:
-        """Rank what is still in; campaigns that another placement of the request shows stay out."""
+        """Rank what is still in; campaigns that another placement shows stay out, unless they have this one's day."""
         standing = self.standing()
         for creative in standing:
-            if creative.ad_group.campaign.id in shown_campaigns:
+            if creative.ad_group.campaign.id in shown_campaigns - self.booked.keys():
                 self.verdicts[creative.id] = Verdict.SHOWN_ELSEWHERE
         by_id = {creative.id: creative for creative in standing if creative.id not in self.verdicts}
         bids = [self.bid_of(creative) for creative in by_id.values()]
@@ -104,6 +107,7 @@ class Slot:
             pcvr_ppb=pcvr_ppb,
             commission_rate_ppm=campaign.commission_rate_ppm,
             expected_order_micros=campaign.expected_order_micros,
+            rank_class=self.booked.get(campaign.id, RankClass.AUCTION),
         )
 
     def settle(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from bihuan_gateway.control.snapshot import Creative, Placement, ServingSnapshot, SnapshotSource
 from bihuan_gateway.data.domain.auction import PPB
+from bihuan_gateway.data.domain.booked import BookedSource, NothingBooked
 from bihuan_gateway.data.domain.eligibility import PersonFacts, Verdict, asks_for_person, matched_audience, on_offer
 from bihuan_gateway.data.domain.naming import derived_id
 from bihuan_gateway.data.domain.pacing import Throttle, as_soon_as_possible, traffic_figure
@@ -95,6 +96,7 @@ class Decide:
     count_degraded: Callable[[str], None]
     limits: DecideLimits = DecideLimits()
     throttle: Throttle = as_soon_as_possible
+    booked: BookedSource = field(default_factory=NothingBooked)
 
     async def __call__(self, ask: Ask) -> Decision:
         """
@@ -140,9 +142,10 @@ class Decide:
                 violation = FieldViolation(f"/placements/{index}/placement_id", "no such placement")
                 raise NotFound("no such placement", violation)
             decision_id = derived_id(self.naming_key, "decision", ask.scope, ask.request_id, str(index), placement_id)
-            offered, out = on_offer(snapshot, placement, ask.keywords, now_us=now_us, tenant=ask.tenant)
+            booked = self.booked.current().ranks(placement_id, ask.keywords, now_us)
+            offered, out = on_offer(snapshot, placement, ask.keywords, now_us=now_us, tenant=ask.tenant, booked=booked)
             reservation_id = derived_id(self.naming_key, "reservation", decision_id)
-            slot = Slot(placement, decision_id, reservation_id, offered, out)
+            slot = Slot(placement, decision_id, reservation_id, offered, out, booked=booked)
             self._throttle(slot)
             slots.append(slot)
         return slots
@@ -152,7 +155,9 @@ class Decide:
             return
         for creative in slot.offered:
             campaign = creative.ad_group.campaign
-            if not self.throttle(campaign, traffic_figure(slot.decision_id, campaign.id)):
+            if campaign.id not in slot.booked and not self.throttle(
+                campaign, traffic_figure(slot.decision_id, campaign.id)
+            ):
                 slot.verdicts[creative.id] = Verdict.THROTTLED
 
     async def _validate(self, slot: Slot, person_id: int, degraded: Degraded) -> None:
@@ -238,7 +243,7 @@ async def _together(calls: Sequence[Coroutine[None, None, T]]) -> list[T]:
 
 
 def _least_nanos(creative: Creative) -> int:
-    return 0 if creative.ad_group.campaign.pricing_model == "cps" else 1
+    return 0 if creative.ad_group.campaign.pricing_model in {"cps", "cpd"} else 1
 
 
 def _context(ask: Ask, placement: Placement, now_us: int) -> ScoreContext:

@@ -92,8 +92,9 @@ class PlacementDecision(msgspec.Struct, frozen=True, kw_only=True):
     """
     The decision for one placement.
 
-    `price` is what the winner pays: per thousand impressions (cpm) or per click (cpc); 0 for cps, which pays its rate.
-    `creative` and what goes with it are null where nothing is shown, and `reason` says why.
+    `price` is what the winner pays: per thousand impressions (cpm) or per click (cpc); 0 for cps, which pays its rate,
+    and for cpd, whose day is paid. `creative` and what goes with it are null where nothing is shown, and `reason` says
+    why.
     """
 
     placement_id: str

@@ -26,7 +26,7 @@ from bihuan.common.v1 import options_pb2 as bihuan_dot_common_dot_v1_dot_options
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bihuan/attribution/v1/booking.proto\x12\x15\x62ihuan.attribution.v1\x1a\x1e\x62ihuan/common/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x02\n\nBookingDay\x12\x12\n\nbooking_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x03 \x01(\t\x12\x15\n\radvertiser_id\x18\x04 \x01(\t\x12\x14\n\x0cplacement_id\x18\x05 \x01(\t\x12\x0f\n\x07keyword\x18\x06 \x01(\t\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x64\x61y_rate_micros\x18\t \x01(\x03\x12\x10\n\x08\x63urrency\x18\n \x01(\t\x12\x35\n\x05state\x18\x0b \x01(\x0e\x32&.bihuan.attribution.v1.BookingDayState\"\x89\x02\n\x16ListBookingDaysRequest\x12\x36\n\nstart_date\x18\x01 \x01(\tB\"\x8a\xb5\x18\x1e\x08\x01:\x1a[0-9]{4}-[0-9]{2}-[0-9]{2}\x12\x34\n\x08\x65nd_date\x18\x02 \x01(\tB\"\x8a\xb5\x18\x1e\x08\x01:\x1a[0-9]{4}-[0-9]{2}-[0-9]{2}\x12\x1d\n\radvertiser_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12\x1a\n\nbooking_id\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12)\n\tpage_size\x18\x05 \x01(\x05\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\x88\xc3@\x12\x1b\n\npage_token\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\"c\n\x17ListBookingDaysResponse\x12/\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32!.bihuan.attribution.v1.BookingDay\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xe9\x01\n\x0f\x42ookingDayState\x12!\n\x1d\x42OOKING_DAY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x42OOKING_DAY_STATE_OPEN\x10\x01\x12\x19\n\x15\x42OOKING_DAY_STATE_WON\x10\x02\x12\x1c\n\x18\x42OOKING_DAY_STATE_OUTBID\x10\x03\x12\x1d\n\x19\x42OOKING_DAY_STATE_CHARGED\x10\x04\x12\x1e\n\x1a\x42OOKING_DAY_STATE_UNFUNDED\x10\x05\x12\x1f\n\x1b\x42OOKING_DAY_STATE_CANCELLED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bihuan/attribution/v1/booking.proto\x12\x15\x62ihuan.attribution.v1\x1a\x1e\x62ihuan/common/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x02\n\nBookingDay\x12\x12\n\nbooking_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x03 \x01(\t\x12\x15\n\radvertiser_id\x18\x04 \x01(\t\x12\x14\n\x0cplacement_id\x18\x05 \x01(\t\x12\x0f\n\x07keyword\x18\x06 \x01(\t\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x64\x61y_rate_micros\x18\t \x01(\x03\x12\x10\n\x08\x63urrency\x18\n \x01(\t\x12\x35\n\x05state\x18\x0b \x01(\x0e\x32&.bihuan.attribution.v1.BookingDayState\"\xc9\x02\n\x16ListBookingDaysRequest\x12\x36\n\nstart_date\x18\x01 \x01(\tB\"\x8a\xb5\x18\x1e\x08\x01:\x1a[0-9]{4}-[0-9]{2}-[0-9]{2}\x12\x34\n\x08\x65nd_date\x18\x02 \x01(\tB\"\x8a\xb5\x18\x1e\x08\x01:\x1a[0-9]{4}-[0-9]{2}-[0-9]{2}\x12\x1d\n\radvertiser_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12\x1a\n\nbooking_id\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12)\n\tpage_size\x18\x05 \x01(\x05\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\x88\xc3@\x12\x1b\n\npage_token\x18\x06 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\x12>\n\x06states\x18\x07 \x03(\x0e\x32&.bihuan.attribution.v1.BookingDayStateB\x06\x8a\xb5\x18\x02\x18\x08\"c\n\x17ListBookingDaysResponse\x12/\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32!.bihuan.attribution.v1.BookingDay\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xe9\x01\n\x0f\x42ookingDayState\x12!\n\x1d\x42OOKING_DAY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x42OOKING_DAY_STATE_OPEN\x10\x01\x12\x19\n\x15\x42OOKING_DAY_STATE_WON\x10\x02\x12\x1c\n\x18\x42OOKING_DAY_STATE_OUTBID\x10\x03\x12\x1d\n\x19\x42OOKING_DAY_STATE_CHARGED\x10\x04\x12\x1e\n\x1a\x42OOKING_DAY_STATE_UNFUNDED\x10\x05\x12\x1f\n\x1b\x42OOKING_DAY_STATE_CANCELLED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,12 +45,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTBOOKINGDAYSREQUEST'].fields_by_name['page_size']._serialized_options = b'\212\265\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000\210\303@'
   _globals['_LISTBOOKINGDAYSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTBOOKINGDAYSREQUEST'].fields_by_name['page_token']._serialized_options = b'\212\265\030\003 \200\002'
-  _globals['_BOOKINGDAYSTATE']._serialized_start=821
-  _globals['_BOOKINGDAYSTATE']._serialized_end=1054
+  _globals['_LISTBOOKINGDAYSREQUEST'].fields_by_name['states']._loaded_options = None
+  _globals['_LISTBOOKINGDAYSREQUEST'].fields_by_name['states']._serialized_options = b'\212\265\030\002\030\010'
+  _globals['_BOOKINGDAYSTATE']._serialized_start=885
+  _globals['_BOOKINGDAYSTATE']._serialized_end=1118
   _globals['_BOOKINGDAY']._serialized_start=128
   _globals['_BOOKINGDAY']._serialized_end=449
   _globals['_LISTBOOKINGDAYSREQUEST']._serialized_start=452
-  _globals['_LISTBOOKINGDAYSREQUEST']._serialized_end=717
-  _globals['_LISTBOOKINGDAYSRESPONSE']._serialized_start=719
-  _globals['_LISTBOOKINGDAYSRESPONSE']._serialized_end=818
+  _globals['_LISTBOOKINGDAYSREQUEST']._serialized_end=781
+  _globals['_LISTBOOKINGDAYSRESPONSE']._serialized_start=783
+  _globals['_LISTBOOKINGDAYSRESPONSE']._serialized_end=882
 # @@protoc_insertion_point(module_scope)

@@ -138,6 +138,7 @@ class ListBookingDaysRequest(_message.Message):
     BOOKING_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     start_date: _builtins.str
     """First date, `YYYY-MM-DD`."""
     end_date: _builtins.str
@@ -150,6 +151,10 @@ class ListBookingDaysRequest(_message.Message):
     """How many at most; 0 means 1,000."""
     page_token: _builtins.str
     """Where to go on."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___BookingDayState.ValueType]:
+        """Only in one of these states; none means all."""
+
     def __init__(
         self,
         *,
@@ -159,10 +164,11 @@ class ListBookingDaysRequest(_message.Message):
         booking_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        states: _abc.Iterable[Global___BookingDayState.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "booking_id", b"booking_id", "end_date", b"end_date", "page_size", b"page_size", "page_token", b"page_token", "start_date", b"start_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "booking_id", b"booking_id", "end_date", b"end_date", "page_size", b"page_size", "page_token", b"page_token", "start_date", b"start_date", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -516,7 +516,7 @@ class PlacementTerms(_message.Message):
     publisher_id: _builtins.str
     """Whose page it is on; empty for our own."""
     revenue_share_ppm: _builtins.int
-    """The publisher's share of what CPM and CPC events there are charged, in millionths."""
+    """The publisher's share of what CPM and CPC events and booked days there are charged, in millionths."""
     traffic_source: _builtins.str
     """Where its visitors come from, for reports: `social`, `e-commerce`, `portal`, `video`, `search`, `other`."""
     @_builtins.property

@@ -1,0 +1,46 @@
+"""The part of the composition root that names how other services are reached."""
+
+from dataclasses import dataclass
+
+from bihuan_gateway.control.attribution_hop import AttributionHop
+from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, TaxonomyHop
+from bihuan_gateway.control.booking_hop import BookingHop
+from bihuan_gateway.control.bookings import BookingBook
+from bihuan_gateway.control.findings import FindingSink
+from bihuan_gateway.control.findings_hop import FindingsHop
+from bihuan_gateway.control.payables_hop import PayablesHop
+from bihuan_gateway.control.ports import Audiences, Books, Payables, People, Taxonomy, TermsSink
+from bihuan_gateway.control.settlement import SettlementBooks
+from bihuan_gateway.control.settlement_hop import SettlementHop
+from bihuan_gateway.control.terms_hop import TermsHop
+from bihuan_gateway.hops import Hops
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the control plane needs from other services."""
+
+    people: People
+    audiences: Audiences
+    taxonomy: Taxonomy
+    terms: TermsSink
+    books: Books
+    payables: Payables
+    findings: FindingSink
+    settlement: SettlementBooks
+    bookings: BookingBook
+
+    @classmethod
+    def over(cls, hops: Hops) -> "Outside":
+        """Reach it over gRPC."""
+        return cls(
+            people=IdentityHop(hops.identity),
+            audiences=AudienceHop(hops.audiences),
+            taxonomy=TaxonomyHop(hops.profile),
+            terms=TermsHop(hops.attribution),
+            books=AttributionHop(hops.attribution),
+            payables=PayablesHop(hops.attribution),
+            findings=FindingsHop(hops.attribution),
+            settlement=SettlementHop(hops.attribution),
+            bookings=BookingHop(hops.attribution),
+        )
