@@ -7,7 +7,7 @@ from bihuan_attribution.domain.order import OrderState
 from bihuan_attribution.domain.report import ReportLine
 from bihuan_attribution.domain.reserve import Answer
 from bihuan_attribution.use_cases.explain import Explanation
-from bihuan_attribution.use_cases.ports import BookedEntry, Reconciliation
+from bihuan_attribution.use_cases.ports import BookedEntry, FigureAudit, Reconciliation
 from bihuan_shared.clock import to_timestamp
 
 
@@ -73,6 +73,19 @@ def report_row(line: ReportLine) -> pb.ReportRow:
         invalid_events=figures.invalid_events,
         direct_orders=figures.direct_orders,
         person_impressions=figures.person_impressions,
+        reach=line.reach,
+    )
+
+
+def figure_audit(found: FigureAudit) -> pb.VerifyReportsResponse:
+    """The comparison of rollups and recomputation."""
+    return pb.VerifyReportsResponse(
+        row_count=found.row_count,
+        position=found.position,
+        differences=[
+            pb.FigureDifference(dimensions=dict(one.row), figure=one.figure, held=one.held, recomputed=one.recomputed)
+            for one in found.differences
+        ],
     )
 
 

@@ -1,6 +1,7 @@
 """Composition root of attribution."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +15,13 @@ from bihuan_attribution.budget_state_store import SqlBudgetState
 from bihuan_attribution.budget_store import RedisBudgets
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
 from bihuan_attribution.event_sinks import STREAM, LakeSink, StreamSink
+from bihuan_attribution.figure_audit_store import SqlFigureAudit
 from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.metrics import CONSUMER_LAG, PERSONS_LAG
 from bihuan_attribution.order_file_store import SqlOrderFiles
 from bihuan_attribution.payable_store import SqlPayables
 from bihuan_attribution.person_store import SqlPersons
+from bihuan_attribution.reach_store import REACH, REACH_BATCH, SqlReach, prepare_reach
 from bihuan_attribution.reconcile_store import SqlAuditor
 from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.rpc.ports import Ports
@@ -43,6 +46,8 @@ from bihuan_shared.tokens import KeyRing
 SERVICE = "bihuan.attribution.v1.AttributionService"
 _PASS_ON_PAUSE_S: Final = 0.1
 _BILLING_PAUSE_S: Final = 0.05
+# Reports are not read so often that sketches must follow at once.
+_REACH_PACE: Final = Pace(REACH_BATCH, pause_s=1.0)
 # A file a second at most, unless there is much to write.
 _LAKE_PACE: Final = Pace(full=5_000, pause_s=1.0)
 
@@ -65,6 +70,7 @@ class _Parts:
     settler: BudgetSettler
     persons: SqlPersons
     committed: Bell
+    reach: SqlReach
 
 
 async def build(settings: AttributionSettings) -> ServiceApp:
@@ -121,6 +127,7 @@ async def _open(settings: AttributionSettings) -> _Parts:
         settler=BudgetSettler(log, budgets, truth, terms, reserver, persons),
         persons=persons,
         committed=committed,
+        reach=SqlReach(database, await prepare_reach(database, os.urandom(32))),
     )
 
 
@@ -137,6 +144,7 @@ def _ports(parts: _Parts) -> Ports:
         orders=SqlOrderFiles(parts.database),
         auditor=SqlAuditor(parts.database),
         payables=SqlPayables(parts.database),
+        figure_auditor=SqlFigureAudit(parts.database),
         push_balance=parts.settler.push_balance,
     )
 
@@ -159,6 +167,7 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
     return [
         ("billing", partial(follow, bill, committed.listener(), billing_pace, [billed.ring])),
         ("budgets", partial(follow, parts.settler.step, billed.listener(), Pace(BATCH, _PASS_ON_PAUSE_S))),
+        ("reach", partial(follow, parts.reach.step, billed.listener(), _REACH_PACE)),
         ("fanout", partial(follow, fan_out.step, committed.listener(), Pace(FAN_OUT_BATCH, _PASS_ON_PAUSE_S))),
         ("lake", partial(follow, lake.step, committed.listener(), _LAKE_PACE)),
         ("persons", persons.run),
@@ -174,6 +183,6 @@ async def _refresh(terms: TermsView) -> int:
 
 async def _measure(log: SqlEventLog) -> int:
     head = await log.head()
-    for consumer in (BILLING, BUDGETS, FAN_OUT, LAKE):
+    for consumer in (BILLING, BUDGETS, FAN_OUT, LAKE, REACH):
         CONSUMER_LAG.labels(consumer).set(head - await log.position(consumer))
     return 0

@@ -3,7 +3,16 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Payables, Reports, TermsStore
+from bihuan_attribution.use_cases.ports import (
+    Auditor,
+    Budgets,
+    FigureAuditor,
+    Ledger,
+    OrderFiles,
+    Payables,
+    Reports,
+    TermsStore,
+)
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
@@ -25,6 +34,7 @@ class Ports:
     orders: OrderFiles
     auditor: Auditor
     payables: Payables
+    figure_auditor: FigureAuditor
     push_balance: Callable[[str], Awaitable[None]]
 
 

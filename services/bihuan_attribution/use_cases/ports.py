@@ -115,7 +115,11 @@ class Payables(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """What to report. `after` is the last row of the page before: its values and its currency."""
+    """
+    What to report. `after` is the last row of the page before: its values and its currency.
+
+    Of `as_of_us`, an instant on the hour, only what was booked before it counts.
+    """
 
     dimensions: tuple[Dimension, ...]
     start_us: int | None
@@ -124,6 +128,8 @@ class ReportQuery:
     campaign_ids: tuple[str, ...]
     limit: int
     after: tuple[str, ...] = ()
+    as_of_us: int | None = None
+    with_reach: bool = False
 
 
 class Reports(Protocol):
@@ -131,6 +137,33 @@ class Reports(Protocol):
 
     async def query(self, query: ReportQuery) -> list[ReportLine]:
         """Rows in the order of their values, then of their currency."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FigureDifference:
+    """A figure that is not what it is figured from: the row by the names of its dimensions, held and recomputed."""
+
+    row: tuple[tuple[str, str], ...]
+    figure: str
+    held: int
+    recomputed: int
+
+
+@dataclass(frozen=True, slots=True)
+class FigureAudit:
+    """How many rows were compared, up to which position of the log, and what differs."""
+
+    row_count: int
+    position: int
+    differences: tuple[FigureDifference, ...]
+
+
+class FigureAuditor(Protocol):
+    """The recomputation of reports."""
+
+    async def compare(self) -> FigureAudit:
+        """Recompute every figure and compare it with the rollups."""
         ...
 
 
