@@ -19,6 +19,7 @@ from bihuan_attribution.figure_audit_store import SqlFigureAudit
 from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.metrics import CONSUMER_LAG, PERSONS_LAG
 from bihuan_attribution.order_file_store import SqlOrderFiles
+from bihuan_attribution.order_path_store import SqlOrderPaths
 from bihuan_attribution.payable_store import SqlPayables
 from bihuan_attribution.person_store import SqlPersons
 from bihuan_attribution.reach_store import REACH, REACH_BATCH, SqlReach, prepare_reach
@@ -29,6 +30,7 @@ from bihuan_attribution.rpc.service import AttributionServicer
 from bihuan_attribution.settings import AttributionSettings
 from bihuan_attribution.terms_store import SqlTerms
 from bihuan_attribution.use_cases.consume import Bell, Pace, follow
+from bihuan_attribution.use_cases.learn_channels import ChannelLearner
 from bihuan_attribution.use_cases.pass_on import FAN_OUT, FAN_OUT_BATCH, LAKE, FanOut, LakeFeed
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
@@ -71,6 +73,7 @@ class _Parts:
     persons: SqlPersons
     committed: Bell
     reach: SqlReach
+    learner: ChannelLearner
 
 
 async def build(settings: AttributionSettings) -> ServiceApp:
@@ -86,6 +89,7 @@ async def build(settings: AttributionSettings) -> ServiceApp:
 
     async def close() -> None:
         await parts.recorder.close()
+        await parts.learner.close()
         await parts.database.close()
         await parts.redis.aclose()
 
@@ -128,6 +132,7 @@ async def _open(settings: AttributionSettings) -> _Parts:
         persons=persons,
         committed=committed,
         reach=SqlReach(database, await prepare_reach(database, os.urandom(32))),
+        learner=ChannelLearner(SqlOrderPaths(database), clock),
     )
 
 
@@ -142,6 +147,8 @@ def _ports(parts: _Parts) -> Ports:
         ledger=SqlLedger(parts.database),
         reports=SqlReports(parts.database),
         orders=SqlOrderFiles(parts.database),
+        paths=SqlOrderPaths(parts.database),
+        weights=parts.learner,
         auditor=SqlAuditor(parts.database),
         payables=SqlPayables(parts.database),
         figure_auditor=SqlFigureAudit(parts.database),

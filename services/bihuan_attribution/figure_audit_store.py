@@ -17,7 +17,7 @@ from bihuan_attribution.domain.report import FIGURE_NAMES
 from bihuan_attribution.event_log_store import consumer_position
 from bihuan_attribution.person_history import read_history
 from bihuan_attribution.terms_store import read_terms
-from bihuan_attribution.use_cases.ports import FigureAudit, FigureDifference
+from bihuan_attribution.use_cases.figure_audit import FigureAudit, FigureDifference
 from bihuan_shared.sql import Database
 
 MAX_DIFFERENCES: Final = 100

@@ -37,9 +37,9 @@ def read_orders(
     conditions += [table.c.person_id.in_(chunk) & later for chunk in chunks(person_ids)]
     for condition in conditions:
         for row in connection.execute(sa.select(table).where(condition)):
-            order = _order(row)
+            order = order_from(row)
             found[order.key] = order
-    _read_items(connection, found)
+    read_items(connection, found)
     return found
 
 
@@ -90,7 +90,8 @@ def write_beliefs(
     insert_rows(connection, schema.order_history, rows)
 
 
-def _read_items(connection: sa.Connection, orders: dict[OrderKey, OrderState]) -> None:
+def read_items(connection: sa.Connection, orders: dict[OrderKey, OrderState]) -> None:
+    """Put the items of orders into them."""
     table = schema.order_items
     for chunk in chunks({key[1] for key in orders}):
         for row in connection.execute(sa.select(table).where(table.c.order_id.in_(chunk)).order_by(table.c.item_id)):
@@ -107,7 +108,8 @@ def _read_items(connection: sa.Connection, orders: dict[OrderKey, OrderState]) -
                 )
 
 
-def _order(row: "sa.Row[tuple[object, ...]]") -> OrderState:
+def order_from(row: "sa.Row[tuple[object, ...]]") -> OrderState:
+    """An order from a row of its table, without its items."""
     values = row._mapping  # noqa: SLF001  # its public name
     credit = ReportCredit(**{name: values[f"credit_{name}"] for name in _CREDIT})
     return OrderState(

@@ -3,16 +3,10 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bihuan_attribution.use_cases.ports import (
-    Auditor,
-    Budgets,
-    FigureAuditor,
-    Ledger,
-    OrderFiles,
-    Payables,
-    Reports,
-    TermsStore,
-)
+from bihuan_attribution.use_cases.figure_audit import FigureAuditor
+from bihuan_attribution.use_cases.learn_channels import ChannelWeights
+from bihuan_attribution.use_cases.order_paths import OrderPaths
+from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Payables, Reports, TermsStore
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
@@ -32,6 +26,8 @@ class Ports:
     ledger: Ledger
     reports: Reports
     orders: OrderFiles
+    paths: OrderPaths
+    weights: ChannelWeights
     auditor: Auditor
     payables: Payables
     figure_auditor: FigureAuditor

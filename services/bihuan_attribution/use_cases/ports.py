@@ -7,7 +7,7 @@ from typing import Protocol
 from bihuan_attribution.domain.accounts import AdvertiserTerms, PlacementTerms
 from bihuan_attribution.domain.event import LoggedEvent, PreparedEvent, Result
 from bihuan_attribution.domain.ledger import Entry
-from bihuan_attribution.domain.order import OrderState
+from bihuan_attribution.domain.order import Belief, OrderState
 from bihuan_attribution.domain.report import Dimension, ReportLine
 from bihuan_attribution.domain.reserve import BudgetState, Call, Counted, Held, Recount, Reply, Reset, Settled
 from bihuan_attribution.domain.terms import CampaignTerms, TermsBook
@@ -141,33 +141,6 @@ class Reports(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FigureDifference:
-    """A figure that is not what it is figured from: the row by the names of its dimensions, held and recomputed."""
-
-    row: tuple[tuple[str, str], ...]
-    figure: str
-    held: int
-    recomputed: int
-
-
-@dataclass(frozen=True, slots=True)
-class FigureAudit:
-    """How many rows were compared, up to which position of the log, and what differs."""
-
-    row_count: int
-    position: int
-    differences: tuple[FigureDifference, ...]
-
-
-class FigureAuditor(Protocol):
-    """The recomputation of reports."""
-
-    async def compare(self) -> FigureAudit:
-        """Recompute every figure and compare it with the rollups."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
 class CurrencyFold:
     """The books and the independent fold of one currency."""
 
@@ -268,13 +241,27 @@ class Persons(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Restatement:
+    """What was believed of an order from `book_time_us` on."""
+
+    book_time_us: int
+    belief: Belief
+
+
+@dataclass(frozen=True, slots=True)
 class OrderFile:
-    """One order with everything that joins to it; `body` is the event that opened it, as it was sent."""
+    """
+    One order with everything that joins to it; `body` is the event that opened it, as it was sent.
+
+    `history` is oldest first. `paid_out` says whether its commission went out in a payout.
+    """
 
     order: OrderState
     touches: tuple[Touch, ...]
     terms: TermsBook
     body: bytes
+    history: tuple[Restatement, ...] = ()
+    paid_out: bool = False
 
 
 class OrderFiles(Protocol):

@@ -19,7 +19,8 @@ from bihuan_attribution.domain.invalid_traffic import TrafficLimits
 from bihuan_attribution.domain.report import FIGURE_NAMES, Dimension
 from bihuan_attribution.event_log_store import prepare_heads
 from bihuan_attribution.figure_audit_store import SqlFigureAudit
-from bihuan_attribution.use_cases.ports import FigureDifference, ReportQuery, TermsBatch
+from bihuan_attribution.use_cases.figure_audit import FigureDifference
+from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
 from bihuan_shared.clock import DAY_US, HOUR_US, MINUTE_US, to_timestamp
 from bihuan_shared.sql import Database
 
