@@ -23,6 +23,8 @@ from bihuan_gateway.control.outbox import SqlTermsOutbox
 from bihuan_gateway.control.payables_hop import PayablesHop
 from bihuan_gateway.control.ports import Audiences, Books, Payables, People, Taxonomy, TermsSink
 from bihuan_gateway.control.promotion import PromotionDesk
+from bihuan_gateway.control.report_desk import ReportDesk, Reports
+from bihuan_gateway.control.reports_hop import ReportsHop
 from bihuan_gateway.control.serving import LiveSnapshots
 from bihuan_gateway.control.tables import METADATA, SCHEMA
 from bihuan_gateway.control.terms_hop import TermsHop
@@ -43,6 +45,7 @@ from bihuan_gateway.routes import (
     ledger,
     not_yet,
     operations,
+    orders,
     payables,
     placements,
     promoter_links,
@@ -77,6 +80,7 @@ _ROUTES = (
     api_keys,
     reports,
     ledger,
+    orders,
     operations,
     not_yet,
     docs,
@@ -93,6 +97,7 @@ class Outside:
     terms: TermsSink
     books: Books
     payables: Payables
+    reports: Reports
 
     @classmethod
     def over(cls, hops: Hops) -> "Outside":
@@ -104,6 +109,7 @@ class Outside:
             terms=TermsHop(hops.attribution),
             books=AttributionHop(hops.attribution),
             payables=PayablesHop(hops.attribution),
+            reports=ReportsHop(hops.attribution),
         )
 
 
@@ -160,6 +166,7 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
             random_bytes=os.urandom,
         ),
         public_url=settings.public_url.rstrip("/"),
+        reports=ReportDesk(catalogue, outside.reports),
     )
     return Running(control, authenticator, snapshots, relay)
 

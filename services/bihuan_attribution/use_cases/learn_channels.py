@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from bihuan_attribution.domain.channel_learning import REFRESH_US, TRAILING_US, Learned, PathBag, learn
 from bihuan_attribution.domain.credit.path_touch import PathTouch
+from bihuan_attribution.domain.event import HOUR_US
 from bihuan_attribution.use_cases.order_paths import Mark, OrderPaths
 from bihuan_shared.clock import Clock
 from bihuan_shared.errors import BihuanError, DeadlineExceeded, ResourceExhausted
@@ -111,7 +112,8 @@ class ChannelLearner:
         bag, buyers, count = PathBag(), set[int](), 0
         mark: Mark | None = None
         while True:
-            page = await self._paths.page(advertiser_id, start_us, now_us + 1, mark)
+            # A shop's clock may run ahead of ours.
+            page = await self._paths.page(advertiser_id, start_us, now_us + HOUR_US, mark)
             for path in page.paths:
                 bag.add_order(path)
                 if path.order.person_id:

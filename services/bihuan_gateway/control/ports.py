@@ -8,10 +8,7 @@ from bihuan_gateway.control.access import Principal
 from bihuan_gateway.control.insight import (
     Balance,
     LedgerEntry,
-    OrderAttribution,
     Reconciliation,
-    ReportQuery,
-    ReportRow,
 )
 from bihuan_gateway.control.promoter_link import IssuedLink
 from bihuan_gateway.control.resources import Receipt, Resource
@@ -198,7 +195,7 @@ class Audiences(Protocol):
 
 
 class Books(Protocol):
-    """Attribution, as it keeps the ledger and the figures."""
+    """Attribution, as it keeps the ledger."""
 
     async def deposit(self, advertiser_id: str, deposit_id: str, *, currency: str, amount_micros: int) -> LedgerEntry:
         """Book a deposit once; the same id with another body is AlreadyExists."""
@@ -206,10 +203,6 @@ class Books(Protocol):
 
     async def balances(self, advertiser_id: str) -> list[Balance]:
         """Tell what an advertiser's accounts hold."""
-        ...
-
-    async def report(self, query: ReportQuery) -> tuple[list[ReportRow], str]:
-        """Return rows and the token of the next page, empty at the end."""
         ...
 
     async def entries(
@@ -220,8 +213,4 @@ class Books(Protocol):
 
     async def reconcile(self) -> Reconciliation:
         """Compare the ledger with the events."""
-        ...
-
-    async def attribution_of(self, advertiser_id: str, order_id: str) -> OrderAttribution:
-        """Explain one order; NotFound."""
         ...

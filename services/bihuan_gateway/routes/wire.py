@@ -19,6 +19,7 @@ from bihuan_gateway.control.fields import ID_PATTERN, ResourceId, Spec
 from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.ports import Page
 from bihuan_gateway.control.promotion import PromotionDesk
+from bihuan_gateway.control.report_desk import ReportDesk
 from bihuan_gateway.control.resources import Resource
 from bihuan_gateway.control.specs import Kind
 from bihuan_gateway.control.use_cases import Catalogue
@@ -40,6 +41,7 @@ class ControlPlane:
     effects: Effects
     promotion: PromotionDesk
     public_url: str
+    reports: ReportDesk
 
 
 def control_of(request: Request) -> ControlPlane:
