@@ -1,6 +1,7 @@
 """Orders in SQL: one row an order, one an item."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import fields
 
@@ -29,9 +30,8 @@ def read_orders(
 ) -> dict[OrderKey, OrderState]:
     """Orders by key, and those that name one of the clicks or persons and were placed at `not_before_us` or later."""
     table = schema.orders
-    wanted = {key[1] for key in keys}
     found: dict[OrderKey, OrderState] = {}
-    conditions: list[sa.ColumnElement[bool]] = [table.c.order_id.in_(chunk) for chunk in chunks(wanted)]
+    conditions = [of_keys(table, chunk) for chunk in chunks(keys)]
     later = table.c.order_time_us >= not_before_us
     conditions += [table.c.click_id.in_(chunk) & later for chunk in chunks(click_ids)]
     conditions += [table.c.person_id.in_(chunk) & later for chunk in chunks(person_ids)]
@@ -41,6 +41,20 @@ def read_orders(
             found[order.key] = order
     read_items(connection, found)
     return found
+
+
+def of_keys(table: sa.Table, keys: Iterable[OrderKey]) -> "sa.ColumnElement[bool]":
+    """
+    The rows of a table about some orders, by the index that begins with the advertiser.
+
+    By the id alone, and by pairs, SQLite reads the whole table.
+    """
+    by_advertiser: dict[str, list[str]] = defaultdict(list)
+    for advertiser_id, order_id in keys:
+        by_advertiser[advertiser_id].append(order_id)
+    return sa.or_(
+        *((table.c.advertiser_id == owner) & table.c.order_id.in_(held) for owner, held in by_advertiser.items())
+    )
 
 
 def write_orders(connection: sa.Connection, dialect: str, orders: Iterable[OrderState]) -> None:
@@ -93,8 +107,8 @@ def write_beliefs(
 def read_items(connection: sa.Connection, orders: dict[OrderKey, OrderState]) -> None:
     """Put the items of orders into them."""
     table = schema.order_items
-    for chunk in chunks({key[1] for key in orders}):
-        for row in connection.execute(sa.select(table).where(table.c.order_id.in_(chunk)).order_by(table.c.item_id)):
+    for chunk in chunks(orders):
+        for row in connection.execute(sa.select(table).where(of_keys(table, chunk)).order_by(table.c.item_id)):
             order = orders.get((row.advertiser_id, row.order_id))
             if order is not None:
                 order.items[row.item_id] = ItemState(

@@ -20,7 +20,7 @@ Row = dict[str, Cell]
 
 
 def write_rows(columns: Sequence[Column], rows: Sequence[Row], shape: Shape, output: Path | None, to: Console) -> None:
-    """Write rows; Parquet without a file, a table with one, and a file that cannot be written end the command with 1."""
+    """Write rows; Parquet without a file, a table with one, and a file that cannot be written end with 1."""
     if shape == "table" and output is None:
         to.print(_table(columns, rows))
         return
