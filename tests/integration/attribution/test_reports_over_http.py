@@ -74,6 +74,9 @@ async def fill(served: "Served", http: httpx.AsyncClient) -> dict[str, dict[str,
         asked = {"role": "advertiser", "advertiser_id": advertiser}
         key = (await http.post("/v1/api-keys", json=asked, headers=ADMIN)).json()["secret"]
         keys[advertiser] = {"authorization": f"Bearer {key}"}
+        deposit = {"currency": "CNY", "amount_micros": 1_000_000_000}
+        path, headers = f"/v1/advertisers/{advertiser}/deposits", {**ADMIN, "idempotency-key": advertiser}
+        assert (await http.post(path, json=deposit, headers=headers)).status_code in {200, 201}
         campaigns = [terms(f"{advertiser}-{name}") for name in ("a", "b")]
         for one in campaigns:
             one.advertiser_id = advertiser
