@@ -4,10 +4,7 @@ from bihuan.attribution.v1 import attribution_pb2 as pb
 from bihuan.attribution.v1 import booking_pb2, event_pb2, ledger_pb2
 from bihuan_attribution.domain.booking import BookingDay
 from bihuan_attribution.domain.event import Result
-from bihuan_attribution.domain.order import OrderState
-from bihuan_attribution.domain.report import ReportLine
 from bihuan_attribution.domain.reserve import Answer
-from bihuan_attribution.use_cases.explain import Explanation
 from bihuan_attribution.use_cases.ports import BookedEntry, Reconciliation
 from bihuan_shared.clock import to_timestamp
 
@@ -72,28 +69,6 @@ def booking_day(day: BookingDay) -> booking_pb2.BookingDay:
     )
 
 
-def report_row(line: ReportLine) -> pb.ReportRow:
-    """One row of a report."""
-    figures = line.figures
-    return pb.ReportRow(
-        dimension_values=line.values,
-        currency=line.currency,
-        impressions=figures.impressions,
-        viewables=figures.viewables,
-        clicks=figures.clicks,
-        landings=figures.landings,
-        orders=figures.orders,
-        order_value_micros=figures.order_value_micros,
-        spend_nanos=figures.spend_nanos,
-        overrun_nanos=figures.overrun_nanos,
-        engagements=figures.engagements,
-        leads=figures.leads,
-        invalid_events=figures.invalid_events,
-        direct_orders=figures.direct_orders,
-        person_impressions=figures.person_impressions,
-    )
-
-
 def reconciliation(found: Reconciliation) -> pb.ReconcileResponse:
     """The comparison of books and fold."""
     return pb.ReconcileResponse(
@@ -112,45 +87,3 @@ def reconciliation(found: Reconciliation) -> pb.ReconcileResponse:
         head_position=found.head_position,
         consumers=[pb.ConsumerPosition(consumer=name, position=position) for name, position in found.consumers],
     )
-
-
-def attribution(explained: Explanation) -> pb.GetAttributionResponse:
-    """One order, touch by touch."""
-    commission = explained.order.commission
-    response = pb.GetAttributionResponse(
-        order=_order(explained),
-        billed_campaign_id=commission.campaign_id if commission.gross_nanos else "",
-        commission_nanos=commission.net_nanos,
-    )
-    for part in explained.parts:
-        touch = part.touch
-        response.touches.add(
-            event_type=int(touch.event_type),
-            event_id=touch.ad.token_id,
-            touch_time=to_timestamp(touch.touch_time_us),
-            campaign_id=touch.ad.campaign_id,
-            creative_id=touch.ad.creative_id,
-            join=part.join,
-            credit_ppm=part.credit_ppm,
-        )
-    return response
-
-
-def _order(explained: Explanation) -> event_pb2.Order:
-    """The order as it stands: as it was opened, with its status and what came back of its items."""
-    order = event_pb2.Order()
-    order.CopyFrom(event_pb2.Event.FromString(explained.body).order)
-    order.status = _status(explained.order)
-    del order.refund_items[:]
-    for item in explained.order.items.values():
-        if item.refunded_micros:
-            order.refund_items.add(item_id=item.item_id, quantity=item.quantity, refund_micros=item.refunded_micros)
-    return order
-
-
-def _status(order: OrderState) -> "event_pb2.OrderStatus.ValueType":
-    if order.cancelled:
-        return event_pb2.ORDER_STATUS_CANCELLED
-    if order.completed:
-        return event_pb2.ORDER_STATUS_COMPLETED
-    return event_pb2.ORDER_STATUS_PAID if order.paid else event_pb2.ORDER_STATUS_PLACED

@@ -1,6 +1,7 @@
 """Composition root of attribution."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,14 +17,17 @@ from bihuan_attribution.budget_state_store import SqlBudgetState
 from bihuan_attribution.budget_store import RedisBudgets
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
 from bihuan_attribution.event_sinks import STREAM, LakeSink, StreamSink
+from bihuan_attribution.figure_audit_store import SqlFigureAudit
 from bihuan_attribution.finding_store import SqlFindings
 from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.metrics import CONSUMER_LAG, PERSONS_LAG
 from bihuan_attribution.order_file_store import SqlOrderFiles
+from bihuan_attribution.order_path_store import SqlOrderPaths
 from bihuan_attribution.payable_store import SqlPayables
 from bihuan_attribution.payout_store import SqlPayouts
 from bihuan_attribution.period_store import SqlPeriods
 from bihuan_attribution.person_store import SqlPersons
+from bihuan_attribution.reach_store import REACH, REACH_BATCH, SqlReach, prepare_reach
 from bihuan_attribution.reconcile_store import SqlAuditor
 from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.rpc.ports import Ports
@@ -33,6 +37,7 @@ from bihuan_attribution.terms_store import SqlTerms
 from bihuan_attribution.trace_store import SqlEntryFiles
 from bihuan_attribution.use_cases.consume import Bell, Pace, follow
 from bihuan_attribution.use_cases.keep_days import DayKeeper
+from bihuan_attribution.use_cases.learn_channels import ChannelLearner
 from bihuan_attribution.use_cases.pass_on import FAN_OUT, FAN_OUT_BATCH, LAKE, FanOut, LakeFeed
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
@@ -52,6 +57,8 @@ from bihuan_shared.tokens import KeyRing
 SERVICE = "bihuan.attribution.v1.AttributionService"
 _PASS_ON_PAUSE_S: Final = 0.1
 _BILLING_PAUSE_S: Final = 0.05
+# Reports are not read so often that sketches must follow at once.
+_REACH_PACE: Final = Pace(REACH_BATCH, pause_s=1.0)
 # A file a second at most, unless there is much to write.
 _LAKE_PACE: Final = Pace(full=5_000, pause_s=1.0)
 
@@ -75,6 +82,8 @@ class _Parts:
     persons: SqlPersons
     committed: Bell
     keys: KeyRing
+    reach: SqlReach
+    learner: ChannelLearner
 
 
 async def build(settings: AttributionSettings) -> ServiceApp:
@@ -90,6 +99,7 @@ async def build(settings: AttributionSettings) -> ServiceApp:
 
     async def close() -> None:
         await parts.recorder.close()
+        await parts.learner.close()
         await parts.database.close()
         await parts.redis.aclose()
 
@@ -132,6 +142,8 @@ async def _open(settings: AttributionSettings) -> _Parts:
         persons=persons,
         committed=committed,
         keys=keys,
+        reach=SqlReach(database, await prepare_reach(database, os.urandom(32))),
+        learner=ChannelLearner(SqlOrderPaths(database), clock),
     )
 
 
@@ -146,6 +158,8 @@ def _ports(parts: _Parts) -> Ports:
         ledger=SqlLedger(parts.database),
         reports=SqlReports(parts.database),
         orders=SqlOrderFiles(parts.database),
+        paths=SqlOrderPaths(parts.database),
+        weights=parts.learner,
         auditor=SqlAuditor(parts.database),
         payables=SqlPayables(parts.database),
         settlement=Settlement(
@@ -156,6 +170,7 @@ def _ports(parts: _Parts) -> Ports:
             keys=parts.keys,
         ),
         days=SqlBookingList(parts.database),
+        figure_auditor=SqlFigureAudit(parts.database),
         push_balance=parts.settler.push_balance,
         findings=SqlFindings(parts.database),
         spent=parts.settler,
@@ -182,6 +197,7 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
     return [
         ("billing", partial(follow, bill, committed.listener(), billing_pace, [billed.ring])),
         ("budgets", partial(follow, parts.settler.step, billed.listener(), Pace(BATCH, _PASS_ON_PAUSE_S))),
+        ("reach", partial(follow, parts.reach.step, billed.listener(), _REACH_PACE)),
         ("fanout", partial(follow, fan_out.step, committed.listener(), Pace(FAN_OUT_BATCH, _PASS_ON_PAUSE_S))),
         ("lake", partial(follow, lake.step, committed.listener(), _LAKE_PACE)),
         ("persons", persons.run),
@@ -198,6 +214,6 @@ async def _refresh(terms: TermsView) -> int:
 
 async def _measure(log: SqlEventLog) -> int:
     head = await log.head()
-    for consumer in (BILLING, BUDGETS, FAN_OUT, LAKE):
+    for consumer in (BILLING, BUDGETS, FAN_OUT, LAKE, REACH):
         CONSUMER_LAG.labels(consumer).set(head - await log.position(consumer))
     return 0

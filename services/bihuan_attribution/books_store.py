@@ -12,7 +12,7 @@ from bihuan_attribution.domain.invalid_traffic import Impression, TrafficLimits
 from bihuan_attribution.domain.order import OrderKey, OrderState
 from bihuan_attribution.event_log_store import chunks, read_positions
 from bihuan_attribution.ledger_store import read_purses
-from bihuan_attribution.order_store import read_orders
+from bihuan_attribution.order_store import of_keys, read_orders
 from bihuan_attribution.person_store import as_now
 from bihuan_attribution.rank_store import read_ranks
 from bihuan_attribution.terms_store import read_terms
@@ -82,8 +82,8 @@ def _read_orders(
 def _read_parked(connection: sa.Connection, keys: set[OrderKey]) -> dict[OrderKey, list[LoggedEvent]]:
     table = schema.parked
     positions: list[int] = []
-    for chunk in chunks({key[1] for key in keys}):
-        query = sa.select(table.c.position).where(table.c.order_id.in_(chunk))
+    for chunk in chunks(keys):
+        query = sa.select(table.c.position).where(of_keys(table, chunk))
         positions += connection.execute(query).scalars()
     parked: dict[OrderKey, list[LoggedEvent]] = {}
     for event in as_now(connection, read_positions(connection, positions)):

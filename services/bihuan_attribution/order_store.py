@@ -1,6 +1,7 @@
 """Orders in SQL: one row an order, one an item."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import fields
 
@@ -29,18 +30,31 @@ def read_orders(
 ) -> dict[OrderKey, OrderState]:
     """Orders by key, and those that name one of the clicks or persons and were placed at `not_before_us` or later."""
     table = schema.orders
-    wanted = {key[1] for key in keys}
     found: dict[OrderKey, OrderState] = {}
-    conditions: list[sa.ColumnElement[bool]] = [table.c.order_id.in_(chunk) for chunk in chunks(wanted)]
+    conditions = [of_keys(table, chunk) for chunk in chunks(keys)]
     later = table.c.order_time_us >= not_before_us
     conditions += [table.c.click_id.in_(chunk) & later for chunk in chunks(click_ids)]
     conditions += [table.c.person_id.in_(chunk) & later for chunk in chunks(person_ids)]
     for condition in conditions:
         for row in connection.execute(sa.select(table).where(condition)):
-            order = _order(row)
+            order = order_from(row)
             found[order.key] = order
-    _read_items(connection, found)
+    read_items(connection, found)
     return found
+
+
+def of_keys(table: sa.Table, keys: Iterable[OrderKey]) -> "sa.ColumnElement[bool]":
+    """
+    The rows of a table about some orders, by the index that begins with the advertiser.
+
+    By the id alone, and by pairs, SQLite reads the whole table.
+    """
+    by_advertiser: dict[str, list[str]] = defaultdict(list)
+    for advertiser_id, order_id in keys:
+        by_advertiser[advertiser_id].append(order_id)
+    return sa.or_(
+        *((table.c.advertiser_id == owner) & table.c.order_id.in_(held) for owner, held in by_advertiser.items())
+    )
 
 
 def write_orders(connection: sa.Connection, dialect: str, orders: Iterable[OrderState]) -> None:
@@ -90,10 +104,11 @@ def write_beliefs(
     insert_rows(connection, schema.order_history, rows)
 
 
-def _read_items(connection: sa.Connection, orders: dict[OrderKey, OrderState]) -> None:
+def read_items(connection: sa.Connection, orders: dict[OrderKey, OrderState]) -> None:
+    """Put the items of orders into them."""
     table = schema.order_items
-    for chunk in chunks({key[1] for key in orders}):
-        for row in connection.execute(sa.select(table).where(table.c.order_id.in_(chunk)).order_by(table.c.item_id)):
+    for chunk in chunks(orders):
+        for row in connection.execute(sa.select(table).where(of_keys(table, chunk)).order_by(table.c.item_id)):
             order = orders.get((row.advertiser_id, row.order_id))
             if order is not None:
                 order.items[row.item_id] = ItemState(
@@ -107,7 +122,8 @@ def _read_items(connection: sa.Connection, orders: dict[OrderKey, OrderState]) -
                 )
 
 
-def _order(row: "sa.Row[tuple[object, ...]]") -> OrderState:
+def order_from(row: "sa.Row[tuple[object, ...]]") -> OrderState:
+    """An order from a row of its table, without its items."""
     values = row._mapping  # noqa: SLF001  # its public name
     credit = ReportCredit(**{name: values[f"credit_{name}"] for name in _CREDIT})
     return OrderState(

@@ -24,9 +24,12 @@ class PersonHistory:
         self._sightings: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self._aliases: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self._circles: dict[int, int] = {}
+        self.changed: set[int] = set()
+        """Every person that was in a change."""
 
     def add(self, position: int, before: list[int], parts: Mapping[int, list[int]]) -> None:
         """Add the next change."""
+        self.changed |= {*before, *parts}
         for person_id in parts:
             self._aliases[person_id].append((position, person_id))
         if len(parts) <= 1:
@@ -51,6 +54,10 @@ class PersonHistory:
         """Whether what was told of two persons was of one when `position` was billed."""
         first = self._at(one, position)
         return first != _ERASED and first == self._at(other, position)
+
+    def erased(self, told: _Told, position: int) -> bool:
+        """Whether what was told of a person was of nobody any more when `position` was billed."""
+        return self._at(told, position) == _ERASED
 
     def _at(self, told: _Told, position: int) -> int:
         person_id, sighting = told

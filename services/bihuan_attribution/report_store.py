@@ -1,6 +1,6 @@
 """Reports in SQL, from the figures that billing keeps up to date."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from bihuan_attribution import schema
 from bihuan_attribution.domain.event import DAY_US, SECOND_US
 from bihuan_attribution.domain.report import FIGURE_NAMES, Dimension, Figures, ReportLine
+from bihuan_attribution.reach_store import read_reach
 from bihuan_attribution.use_cases.ports import ReportQuery
 from bihuan_shared.clock import format_rfc3339, parse_rfc3339_us
 from bihuan_shared.sql import Database
@@ -21,6 +22,10 @@ _COLUMNS: "dict[Dimension, sa.ColumnElement[object]]" = {
     Dimension.PRICING_MODEL: _table.c.pricing_model,
     Dimension.DAY: _table.c.hour_us - _table.c.hour_us % DAY_US,
     Dimension.HOUR: _table.c.hour_us,
+    Dimension.AD_GROUP: _table.c.ad_group_id,
+    Dimension.AUDIENCE: _table.c.audience_id,
+    Dimension.TRAFFIC_SOURCE: _table.c.traffic_source,
+    Dimension.PROMOTER: _table.c.promoter_id,
 }
 
 
@@ -32,9 +37,16 @@ class SqlReports:
 
     async def query(self, query: ReportQuery) -> list[ReportLine]:
         """Rows in the order of their values, then of their currency; days are dates, hours are instants, in UTC."""
-        statement = _statement(query)
-        rows = await self.database.read(lambda c: c.execute(statement).all())
-        return [_line(row, query.dimensions) for row in rows]
+        return await self.database.read(lambda c: _query(c, query))
+
+
+def _query(connection: sa.Connection, query: ReportQuery) -> list[ReportLine]:
+    rows = connection.execute(_statement(query)).all()
+    lines = [_line(row, query.dimensions) for row in rows]
+    if not query.with_reach:
+        return lines
+    found = read_reach(connection, query, [tuple(row[: len(query.dimensions) + 1]) for row in rows])
+    return [replace(line, reach=reach) for line, reach in zip(lines, found, strict=True)]
 
 
 def _statement(query: ReportQuery) -> "sa.Select[tuple[object, ...]]":
@@ -46,6 +58,8 @@ def _statement(query: ReportQuery) -> "sa.Select[tuple[object, ...]]":
         inner = inner.where(_table.c.hour_us >= query.start_us)
     if query.end_us is not None:
         inner = inner.where(_table.c.hour_us < query.end_us)
+    if query.as_of_us is not None:
+        inner = inner.where(_table.c.book_hour_us < query.as_of_us)
     if query.advertiser_ids:
         inner = inner.where(_table.c.advertiser_id.in_(query.advertiser_ids))
     if query.campaign_ids:

@@ -11,6 +11,7 @@ from bihuan_cli.commands import data as data_commands
 from bihuan_cli.commands import demo as demo_commands
 from bihuan_cli.commands import insight, proof, settlement, up
 from bihuan_cli.commands.identity import identity
+from bihuan_cli.commands.report import attribution, report
 from bihuan_cli.commands.terminal import STATE, AsJson, State, console, fail, run
 from bihuan_cli.datasets.catalog import DATA_SETS
 from bihuan_cli.datasets.fetch import fetch, fetch_progress
@@ -27,6 +28,8 @@ app.add_typer(data, name="data")
 app.add_typer(model, name="model")
 app.add_typer(ledger, name="ledger")
 app.add_typer(identity, name="identity")
+app.add_typer(report, name="report")
+app.add_typer(attribution, name="attribution")
 
 SetName = Annotated[Literal["journey", "bandit", "febrl", "all"], typer.Argument(help="Which set.")]
 LoadedSet = Annotated[Literal["journey", "bandit", "all"], typer.Argument(help="Which set.")]
@@ -128,17 +131,6 @@ ledger.command("trace")(proof.trace)
 ledger.command("close")(settlement.close)
 ledger.command("invoices")(settlement.invoices)
 ledger.command("payout")(settlement.payout)
-
-
-@app.command("report")
-def report_command(
-    dimensions: Annotated[str, typer.Argument(help="Comma-separated: advertiser, campaign, day, …")] = "campaign",
-    state: State = STATE,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Show counts, orders and spend by dimension."""
-    run(insight.show_report(state, dimensions, console, as_json=as_json))
 
 
 @app.command("secrets")

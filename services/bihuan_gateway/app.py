@@ -23,6 +23,7 @@ from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.link_store import SqlLinkStore
 from bihuan_gateway.control.outbox import SqlTermsOutbox
 from bihuan_gateway.control.promotion import PromotionDesk
+from bihuan_gateway.control.report_desk import ReportDesk
 from bihuan_gateway.control.serving import LiveSnapshots
 from bihuan_gateway.control.settlement import Settlement
 from bihuan_gateway.control.tables import METADATA, SCHEMA
@@ -46,6 +47,7 @@ from bihuan_gateway.routes import (
     ledger,
     not_yet,
     operations,
+    orders,
     payables,
     placements,
     promoter_links,
@@ -84,6 +86,7 @@ _ROUTES = (
     ledger,
     invalid_traffic,
     settlement,
+    orders,
     operations,
     not_yet,
     docs,
@@ -151,6 +154,7 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         findings=FindingDesk(outside.findings),
         settlement=Settlement(outside.settlement),
         bookings=BookingDesk(bookings, store, outside.bookings, clock, os.urandom, booking_relay.push_soon),
+        reports=ReportDesk(catalogue, outside.reports),
     )
     return Running(control, authenticator, snapshots, relay, booking_relay)
 

@@ -10,6 +10,8 @@ from bihuan_gateway.control.findings import FindingSink
 from bihuan_gateway.control.findings_hop import FindingsHop
 from bihuan_gateway.control.payables_hop import PayablesHop
 from bihuan_gateway.control.ports import Audiences, Books, Payables, People, Taxonomy, TermsSink
+from bihuan_gateway.control.report_desk import Reports
+from bihuan_gateway.control.reports_hop import ReportsHop
 from bihuan_gateway.control.settlement import SettlementBooks
 from bihuan_gateway.control.settlement_hop import SettlementHop
 from bihuan_gateway.control.terms_hop import TermsHop
@@ -29,6 +31,7 @@ class Outside:
     findings: FindingSink
     settlement: SettlementBooks
     bookings: BookingBook
+    reports: Reports
 
     @classmethod
     def over(cls, hops: Hops) -> "Outside":
@@ -43,4 +46,5 @@ class Outside:
             findings=FindingsHop(hops.attribution),
             settlement=SettlementHop(hops.attribution),
             bookings=BookingHop(hops.attribution),
+            reports=ReportsHop(hops.attribution),
         )

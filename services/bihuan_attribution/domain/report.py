@@ -63,11 +63,16 @@ FIGURE_NAMES = tuple(one.name for one in fields(Figures))
 
 @dataclass(frozen=True, slots=True)
 class ReportLine:
-    """A row of an answer; `values` has one text a dimension asked for."""
+    """
+    A row of an answer; `values` has one text a dimension asked for.
+
+    `reach` estimates how many persons were shown it; None where it was not asked for, or is below `REACH_FLOOR`.
+    """
 
     values: tuple[str, ...]
     currency: str
     figures: Figures
+    reach: int | None = None
 
 
 def hour_of(at_us: int) -> int:

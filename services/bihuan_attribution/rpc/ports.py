@@ -3,7 +3,10 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bihuan_attribution.use_cases.figure_audit import FigureAuditor
 from bihuan_attribution.use_cases.keep_days import BookingDays
+from bihuan_attribution.use_cases.learn_channels import ChannelWeights
+from bihuan_attribution.use_cases.order_paths import OrderPaths
 from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Payables, Reports, TermsStore
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
@@ -26,10 +29,13 @@ class Ports:
     ledger: Ledger
     reports: Reports
     orders: OrderFiles
+    paths: OrderPaths
+    weights: ChannelWeights
     auditor: Auditor
     payables: Payables
     settlement: Settlement
     days: BookingDays
+    figure_auditor: FigureAuditor
     push_balance: Callable[[str], Awaitable[None]]
     findings: Findings
     spent: SpentSums

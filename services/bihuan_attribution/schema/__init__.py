@@ -16,7 +16,7 @@ from bihuan_attribution.schema.columns import metadata
 from bihuan_attribution.schema.effects import click_ranks, order_history, order_items, orders, parked, pending, touches
 from bihuan_attribution.schema.log import conflicts, consumers, events, heads, rejections
 from bihuan_attribution.schema.persons import followed_changes, moved_sightings, person_aliases, recounts
-from bihuan_attribution.schema.reports import figures
+from bihuan_attribution.schema.reports import channel_weights, figures, reach_keys, reach_sketches
 from bihuan_attribution.schema.terms import advertiser_terms, booking_days, bookings, placement_terms, terms
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "booking_days",
     "bookings",
     "budgets",
+    "channel_weights",
     "click_ranks",
     "conflicts",
     "consumers",
@@ -48,6 +49,8 @@ __all__ = [
     "person_aliases",
     "placement_terms",
     "postings",
+    "reach_keys",
+    "reach_sketches",
     "recounts",
     "rejections",
     "terms",

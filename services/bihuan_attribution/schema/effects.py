@@ -18,6 +18,13 @@ touches = sa.Table(
     text("excess"),
     sa.Index("ix_touches_token", "token_id"),
     sa.Index(
+        "ix_touches_advertiser",
+        "advertiser_id",
+        "touch_time_us",
+        sqlite_where=sa.text("person_id > 0"),
+        postgresql_where=sa.text("person_id > 0"),
+    ),
+    sa.Index(
         "ix_touches_person",
         "person_id",
         "touch_time_us",
@@ -73,6 +80,7 @@ orders = sa.Table(
     int_("credit_orders"),
     int_("credit_value_micros"),
     sa.Index("ix_orders_click", "click_id"),
+    sa.Index("ix_orders_placed", "advertiser_id", "order_time_us"),
     sa.Index("ix_orders_person", "person_id", "order_time_us"),
     sa.CheckConstraint("commission_reversed_nanos <= commission_gross_nanos", name="ck_orders_reversals"),
     comment="What follows touches: orders, and under marked ids engagements and leads (`outcome` is the event type).",

@@ -8,7 +8,7 @@ from bihuan_attribution.domain.accounts import AdvertiserTerms, PlacementTerms
 from bihuan_attribution.domain.booking import Booking
 from bihuan_attribution.domain.event import LoggedEvent, PreparedEvent, Result
 from bihuan_attribution.domain.ledger import Entry
-from bihuan_attribution.domain.order import OrderState
+from bihuan_attribution.domain.order import Belief, OrderState
 from bihuan_attribution.domain.report import Dimension, ReportLine
 from bihuan_attribution.domain.reserve import BudgetState, Call, Counted, Held, Recount, Reply, Reset, Settled
 from bihuan_attribution.domain.terms import CampaignTerms, TermsBook
@@ -131,7 +131,11 @@ class Payables(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """What to report. `after` is the last row of the page before: its values and its currency."""
+    """
+    What to report. `after` is the last row of the page before: its values and its currency.
+
+    Of `as_of_us`, an instant on the hour, only what was booked before it counts.
+    """
 
     dimensions: tuple[Dimension, ...]
     start_us: int | None
@@ -140,6 +144,8 @@ class ReportQuery:
     campaign_ids: tuple[str, ...]
     limit: int
     after: tuple[str, ...] = ()
+    as_of_us: int | None = None
+    with_reach: bool = False
 
 
 class Reports(Protocol):
@@ -251,13 +257,27 @@ class Persons(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Restatement:
+    """What was believed of an order from `book_time_us` on."""
+
+    book_time_us: int
+    belief: Belief
+
+
+@dataclass(frozen=True, slots=True)
 class OrderFile:
-    """One order with everything that joins to it; `body` is the event that opened it, as it was sent."""
+    """
+    One order with everything that joins to it; `body` is the event that opened it, as it was sent.
+
+    `history` is oldest first. `paid_out` says whether its commission went out in a payout.
+    """
 
     order: OrderState
     touches: tuple[Touch, ...]
     terms: TermsBook
     body: bytes
+    history: tuple[Restatement, ...] = ()
+    paid_out: bool = False
 
 
 class OrderFiles(Protocol):

@@ -1,4 +1,4 @@
-"""`bihuan report` and `bihuan ledger reconcile`: figures of a stack that runs."""
+"""`bihuan ledger reconcile`: the books of a stack that runs."""
 
 import time
 from pathlib import Path
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bihuan_cli.commands.data import running_client
-from bihuan_cli.replay.totals import books_total, reconciliation, report
+from bihuan_cli.replay.totals import books_total, reconciliation
 from bihuan_shared.clock import parse_rfc3339_us
 
 
@@ -33,20 +33,3 @@ async def reconcile(state: Path, console: Console, *, as_json: bool) -> bool:
         for reason, count in sorted(books.unbilled.items()):
             console.print(f"not billed, {reason}: {count:,}")
     return books_total(books)["difference_nanos"] == 0
-
-
-async def show_report(state: Path, dimensions: str, console: Console, *, as_json: bool) -> None:
-    """Print a report by comma-separated dimensions."""
-    client, _ = running_client(state)
-    names = dimensions.split(",")
-    async with client:
-        rows = await report(client, *names)
-    if as_json:
-        console.print_json(msgspec.json.encode(rows).decode())
-        return
-    figures = ("impressions", "clicks", "landings", "orders", "order_value_micros", "spend_nanos", "overrun_nanos")
-    table = Table(*names, "currency", *figures, "ROI")
-    for row in rows:
-        values = (f"{getattr(row, figure):,}" for figure in figures)
-        table.add_row(*(str(getattr(row, name)) for name in names), row.currency, *values, row.roi or "")
-    console.print(table)

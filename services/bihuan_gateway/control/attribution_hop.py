@@ -1,22 +1,17 @@
-"""Attribution over gRPC, as the control plane needs it: deposits and figures."""
+"""Attribution over gRPC, as the control plane needs it: deposits and the books."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bihuan.attribution.v1 import attribution_pb2, event_pb2, ledger_pb2
+from bihuan.attribution.v1 import attribution_pb2, ledger_pb2
 from bihuan.common.v1 import common_pb2
 from bihuan_gateway.control.insight import (
     Balance,
     CurrencyReconciliation,
     EntryQuery,
     LedgerEntry,
-    OrderAttribution,
-    OrderItem,
     Posting,
     Reconciliation,
-    ReportQuery,
-    ReportRow,
-    Touch,
 )
 from bihuan_gateway.hops import asked_by_us
 from bihuan_shared.clock import to_timestamp, to_us
@@ -48,24 +43,6 @@ class AttributionHop:
         with asked_by_us():
             answer = await self.stub.GetBalance(request)
         return [Balance(one.account, one.currency, one.balance_nanos) for one in answer.balances]
-
-    async def report(self, query: ReportQuery) -> tuple[list[ReportRow], str]:
-        """Return rows and the token of the next page."""
-        request = attribution_pb2.QueryReportRequest(
-            dimensions=[
-                attribution_pb2.ReportDimension.Value(f"REPORT_DIMENSION_{name.upper()}") for name in query.dimensions
-            ],
-            advertiser_ids=[query.advertiser_id] if query.advertiser_id else [],
-            campaign_ids=query.campaign_ids,
-            page_size=query.page_size,
-            page_token=query.page_token,
-        )
-        if query.start_time_us is not None and query.end_time_us is not None:
-            request.interval.start_time.CopyFrom(to_timestamp(query.start_time_us))
-            request.interval.end_time.CopyFrom(to_timestamp(query.end_time_us))
-        with asked_by_us():
-            answer = await self.stub.QueryReport(request)
-        return [_report_row(row) for row in answer.rows], answer.next_page_token
 
     async def entries(self, query: EntryQuery) -> tuple[list[LedgerEntry], str]:
         """Return entries, oldest first, and the token of the next page."""
@@ -102,24 +79,6 @@ class AttributionHop:
             consumers={one.consumer: one.position for one in answer.consumers},
         )
 
-    async def attribution_of(self, advertiser_id: str, order_id: str) -> OrderAttribution:
-        """Explain one order."""
-        request = attribution_pb2.GetAttributionRequest(advertiser_id=advertiser_id, order_id=order_id)
-        with asked_by_us():
-            answer = await self.stub.GetAttribution(request)
-        order = answer.order
-        return OrderAttribution(
-            order_id=order.order_id,
-            advertiser_id=order.advertiser_id,
-            status=event_pb2.OrderStatus.Name(order.status).removeprefix("ORDER_STATUS_").lower(),
-            order_time_us=to_us(order.order_time),
-            currency=order.currency,
-            items=tuple(OrderItem(item.item_id, item.quantity, item.paid_micros) for item in order.items),
-            touches=tuple(_touch(touch) for touch in answer.touches),
-            billed_campaign_id=answer.billed_campaign_id,
-            commission_nanos=answer.commission_nanos,
-        )
-
 
 def ledger_entry(entry: ledger_pb2.LedgerEntry) -> LedgerEntry:
     """Read an entry of the ledger."""
@@ -141,31 +100,4 @@ def ledger_entry(entry: ledger_pb2.LedgerEntry) -> LedgerEntry:
         order_id=entry.order_id,
         log_position=entry.log_position,
         entry_hash=entry.entry_hash.hex(),
-    )
-
-
-def _touch(touch: attribution_pb2.Touch) -> Touch:
-    return Touch(
-        event_type=common_pb2.EventType.Name(touch.event_type).removeprefix("EVENT_TYPE_").lower(),
-        event_id=touch.event_id,
-        touch_time_us=to_us(touch.touch_time),
-        campaign_id=touch.campaign_id,
-        creative_id=touch.creative_id,
-        join=touch.join,
-        credit_ppm=touch.credit_ppm,
-    )
-
-
-def _report_row(row: attribution_pb2.ReportRow) -> ReportRow:
-    return ReportRow(
-        dimension_values=tuple(row.dimension_values),
-        currency=row.currency,
-        impressions=row.impressions,
-        viewables=row.viewables,
-        clicks=row.clicks,
-        landings=row.landings,
-        orders=row.orders,
-        order_value_micros=row.order_value_micros,
-        spend_nanos=row.spend_nanos,
-        overrun_nanos=row.overrun_nanos,
     )

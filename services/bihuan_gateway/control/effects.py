@@ -1,4 +1,4 @@
-"""Money and effect as the gateway shows them: deposits, balances, reports, ledger, attribution of an order."""
+"""Money and effect as the gateway shows them: deposits, balances, ledger."""
 
 from dataclasses import dataclass, replace
 
@@ -7,10 +7,7 @@ from bihuan_gateway.control.insight import (
     Balance,
     EntryQuery,
     LedgerEntry,
-    OrderAttribution,
     Reconciliation,
-    ReportQuery,
-    ReportRow,
 )
 from bihuan_gateway.control.ports import Books
 from bihuan_gateway.control.specs import AdvertiserSpec, Kind
@@ -41,13 +38,6 @@ class Effects:
         await self.catalogue.get(principal, Kind.ADVERTISERS, advertiser_id)
         return await self.books.balances(advertiser_id, as_of_us)
 
-    async def report(self, principal: Principal, query: ReportQuery) -> tuple[list[ReportRow], str]:
-        """Return a page of a report (NotFound for another tenant)."""
-        tenant = visible_tenant(principal, query.advertiser_id)
-        for campaign_id in query.campaign_ids:
-            await self.catalogue.get(principal, Kind.CAMPAIGNS, campaign_id)
-        return await self.books.report(replace(query, advertiser_id=tenant))
-
     async def entries(self, principal: Principal, query: EntryQuery) -> tuple[list[LedgerEntry], str]:
         """Return a page of ledger entries, oldest first (NotFound for another tenant)."""
         tenant = visible_tenant(principal, query.advertiser_id)
@@ -59,10 +49,3 @@ class Effects:
         """Compare the books with the events (admins)."""
         require_admin(principal)
         return await self.books.reconcile()
-
-    async def attribution_of(self, principal: Principal, order_id: str, advertiser_id: str | None) -> OrderAttribution:
-        """Explain one order; who sees several tenants must say whose it is (InvalidArgument)."""
-        tenant = visible_tenant(principal, advertiser_id)
-        if tenant is None:
-            raise InvalidArgument.of("/query/advertiser_id", "is needed: order ids are an advertiser's own")
-        return await self.books.attribution_of(tenant, order_id)

@@ -9,10 +9,7 @@ from bihuan_gateway.control.insight import (
     Balance,
     EntryQuery,
     LedgerEntry,
-    OrderAttribution,
     Reconciliation,
-    ReportQuery,
-    ReportRow,
 )
 from bihuan_gateway.control.promoter_link import IssuedLink
 from bihuan_gateway.control.resources import Receipt, Resource
@@ -199,7 +196,7 @@ class Audiences(Protocol):
 
 
 class Books(Protocol):
-    """Attribution, as it keeps the ledger and the figures."""
+    """Attribution, as it keeps the ledger."""
 
     async def deposit(self, advertiser_id: str, deposit_id: str, *, currency: str, amount_micros: int) -> LedgerEntry:
         """Book a deposit once; the same id with another body is AlreadyExists."""
@@ -209,18 +206,10 @@ class Books(Protocol):
         """Tell what an advertiser's accounts hold, now or as it was believed then."""
         ...
 
-    async def report(self, query: ReportQuery) -> tuple[list[ReportRow], str]:
-        """Return rows and the token of the next page, empty at the end."""
-        ...
-
     async def entries(self, query: EntryQuery) -> tuple[list[LedgerEntry], str]:
         """Return entries, oldest first, and the token of the next page."""
         ...
 
     async def reconcile(self) -> Reconciliation:
         """Compare the ledger with the events."""
-        ...
-
-    async def attribution_of(self, advertiser_id: str, order_id: str) -> OrderAttribution:
-        """Explain one order; NotFound."""
         ...

@@ -1,10 +1,10 @@
-"""The ledger, its reconciliation, and the attribution of an order."""
+"""The ledger and its reconciliation."""
 
 from dataclasses import asdict
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, JsonValue
 
@@ -79,41 +79,6 @@ class ReconciliationView(BaseModel):
     consumers: dict[str, int]
 
 
-class ItemView(BaseModel):
-    """One line of an order."""
-
-    item_id: str
-    quantity: int
-    paid_micros: int
-
-
-class TouchView(BaseModel):
-    """What may have led to an order."""
-
-    event_type: str
-    event_id: str
-    touch_time: str
-    campaign_id: str
-    creative_id: str
-    join: str
-    credit_ppm: int
-
-
-class AttributionView(BaseModel):
-    """How one order came about, and what was billed for it."""
-
-    order_id: str
-    advertiser_id: str
-    status: str
-    order_time: str
-    currency: str
-    items: list[ItemView]
-    touches: list[TouchView]
-    billed_campaign_id: str
-    commission_nanos: int
-    commission_micros: int
-
-
 def to_micros(nanos: int) -> int:
     """Round nanos to micros, half-even; for show only, the nanos stand beside it."""
     return int((Decimal(nanos) / NANOS_PER_MICRO).to_integral_value(ROUND_HALF_EVEN))
@@ -149,20 +114,3 @@ async def list_entries(
 async def reconcile(control: Control, caller: Caller) -> JSONResponse:
     """Compare the ledger with an independent fold over the events (admin)."""
     return JSONResponse(asdict(await control.effects.reconcile(caller)))
-
-
-@router.get("/v1/orders/{order_id}/attribution", response_model=AttributionView)
-async def get_attribution(
-    order_id: Annotated[str, Path(max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")],
-    control: Control,
-    caller: Caller,
-    advertiser_id: Tenant = None,
-) -> JSONResponse:
-    """Explain one order: its touches, and what was billed. Admins and analysts name the advertiser."""
-    order = await control.effects.attribution_of(caller, order_id, advertiser_id)
-    written = asdict(order)
-    written["order_time"] = format_rfc3339(written.pop("order_time_us"))
-    for touch in written["touches"]:
-        touch["touch_time"] = format_rfc3339(touch.pop("touch_time_us"))
-    written["commission_micros"] = to_micros(order.commission_nanos)
-    return JSONResponse(written)

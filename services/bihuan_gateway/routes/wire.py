@@ -21,6 +21,7 @@ from bihuan_gateway.control.findings import FindingDesk
 from bihuan_gateway.control.keys import KeyDesk
 from bihuan_gateway.control.ports import Page
 from bihuan_gateway.control.promotion import PromotionDesk
+from bihuan_gateway.control.report_desk import ReportDesk
 from bihuan_gateway.control.resources import Resource
 from bihuan_gateway.control.settlement import Settlement
 from bihuan_gateway.control.specs import Kind
@@ -46,6 +47,7 @@ class ControlPlane:
     findings: FindingDesk
     settlement: Settlement
     bookings: BookingDesk
+    reports: ReportDesk
 
 
 def control_of(request: Request) -> ControlPlane:

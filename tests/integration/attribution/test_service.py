@@ -11,7 +11,7 @@ import pytest
 from bihuan.attribution.v1 import attribution_pb2 as pb
 from bihuan.attribution.v1 import event_pb2, terms_pb2
 from bihuan.common.v1 import common_pb2
-from bihuan_shared.clock import DAY_US, MINUTE_US, SystemClock, to_timestamp
+from bihuan_shared.clock import DAY_US, HOUR_US, MINUTE_US, SystemClock, to_timestamp
 from bihuan_shared.errors import AlreadyExists, BihuanError, InvalidArgument, NotFound, NotYet
 from bihuan_shared.redis import open_redis
 from bihuan_shared.tokens import TrackingToken
@@ -36,10 +36,10 @@ def terms(campaign_id: str = "c1", model: int = terms_pb2.PRICING_MODEL_CPC) -> 
     return message
 
 
-def token(served: "Served", token_id: str, model: str = "cpc", campaign_id: str = "c1") -> str:
+def token(served: "Served", token_id: str, model: str = "cpc", campaign_id: str = "c1", person: int = 7) -> str:
     now_us = SystemClock().now_us()
     facts = TrackingToken(
-        token_id, f"d-{token_id}", "cr", "pl", campaign_id, "acme", "ag", 1, model, 500_000, "CNY", 7,
+        token_id, f"d-{token_id}", "cr", "pl", campaign_id, "acme", "ag", 1, model, 500_000, "CNY", person,
         now_us, now_us + DAY_US, 0, f"r-{token_id}",
     )  # fmt: skip
     return served.keys.seal(facts, token_id.encode().rjust(12, b"0"))
@@ -55,13 +55,13 @@ def order(event_id: str, click_id: str) -> event_pb2.Event:
     return event
 
 
-async def settled(served: "Served") -> pb.ReconcileResponse:
+async def settled(served: "Served", *consumers: str) -> pb.ReconcileResponse:
     """The reconciliation once every consumer has caught up."""
     deadline = time.monotonic() + CALL_S
     while time.monotonic() < deadline:
         found = await served.stub.Reconcile(pb.ReconcileRequest(), timeout=CALL_S)
         names = {one.consumer for one in found.consumers if one.position == found.head_position}
-        if {"billing", "budgets", "fanout", "lake"} <= names:
+        if {"billing", "budgets", "fanout", "lake", *consumers} <= names:
             return found
         await asyncio.sleep(0.02)
     raise AssertionError("the consumers have not caught up")
@@ -181,6 +181,11 @@ def _long_window() -> pb.PutTermsRequest:
     return pb.PutTermsRequest(terms=[message])
 
 
+def _comparison(days: int, *models: int) -> pb.CompareModelsRequest:
+    interval = common_pb2.Interval(start_time=to_timestamp(0), end_time=to_timestamp(days * DAY_US))
+    return pb.CompareModelsRequest(advertiser_id="acme", interval=interval, models=models)  # type: ignore[arg-type]
+
+
 MALFORMED = [
     ("PutTerms", pb.PutTermsRequest(), "terms"),
     ("PutTerms", _terms(time_zone="Mars/Base"), "terms[0].time_zone"),
@@ -199,6 +204,23 @@ MALFORMED = [
         ),
         "interval.start_time",
     ),
+    ("QueryReport", pb.QueryReportRequest(as_of_time=to_timestamp(1_000_000)), "as_of_time"),
+    ("QueryReport", pb.QueryReportRequest(as_of_time=to_timestamp(0), with_reach=True), "as_of_time"),
+    (
+        "QueryReport",
+        pb.QueryReportRequest(dimensions=[pb.REPORT_DIMENSION_DAY, pb.REPORT_DIMENSION_PRICING_MODEL], with_reach=True),
+        "dimensions[1]",
+    ),
+    (
+        "QueryReport",
+        pb.QueryReportRequest(
+            interval=common_pb2.Interval(start_time=to_timestamp(0), end_time=to_timestamp(HOUR_US)), with_reach=True
+        ),
+        "interval.end_time",
+    ),
+    ("CompareModels", pb.CompareModelsRequest(advertiser_id="acme"), "interval"),
+    ("CompareModels", _comparison(93), "interval"),
+    ("CompareModels", _comparison(1, 1, 1), "models[1]"),
     ("ListLedgerEntries", pb.ListLedgerEntriesRequest(page_token="WyIxIiwiMiJd"), "page_token"),
     ("ListLedgerEntries", pb.ListLedgerEntriesRequest(page_size=-1), "page_size"),
     ("GetBalance", pb.GetBalanceRequest(), "advertiser_id"),
@@ -231,3 +253,39 @@ async def test_other_refusals_are_typed(served: "Served") -> None:
     with pytest.raises(BihuanError) as conflict:
         await served.stub.PutTerms(_terms(currency="EUR"), timeout=CALL_S)
     assert conflict.value.reason == "FAILED_PRECONDITION"
+
+
+async def test_reports_are_verified_compared_and_told_as_of_an_hour(served: "Served") -> None:
+    await record_everything(served)
+    await settled(served)
+    stub = served.stub
+    verified = await stub.VerifyReports(pb.VerifyReportsRequest(), timeout=CALL_S)
+    assert (verified.position, list(verified.differences)) == (5, [])
+    assert verified.row_count > 0
+    now_us = SystemClock().now_us()
+    interval = common_pb2.Interval(start_time=to_timestamp(now_us - DAY_US), end_time=to_timestamp(now_us + DAY_US))
+    request = pb.CompareModelsRequest(advertiser_id="acme", interval=interval)
+    compared = await stub.CompareModels(request, timeout=CALL_S)
+    assert (compared.order_count, compared.unattributed_count) == (1, 0)
+    assert {(one.model, one.credited_value_micros) for one in compared.rows} == {
+        (model, 30_000_000) for model in range(1, 9)
+    }
+    stranger = pb.CompareModelsRequest(advertiser_id="rival", interval=interval)
+    assert (await stub.CompareModels(stranger, timeout=CALL_S)).order_count == 0
+    hour_us = now_us - now_us % HOUR_US
+    before = pb.QueryReportRequest(as_of_time=to_timestamp(hour_us - HOUR_US))
+    assert not (await stub.QueryReport(before, timeout=CALL_S)).rows
+    explained = await stub.GetAttribution(pb.GetAttributionRequest(advertiser_id="acme", order_id="o1"), timeout=CALL_S)
+    assert (explained.commission_state, len(explained.history)) == ("estimated", 1)
+    assert [len(one.credits) for one in explained.touches] == [8, 8]
+
+
+async def test_reach_follows_billing(served: "Served") -> None:
+    await served.stub.PutTerms(pb.PutTermsRequest(terms=[terms()]), timeout=CALL_S)
+    tokens = [token(served, f"t{person}", person=person) for person in range(1, 61)]
+    events = [event_pb2.Event(event_type=IMPRESSION, token=one) for one in tokens]
+    await served.stub.RecordEvents(pb.RecordEventsRequest(events=events), timeout=CALL_S)
+    await settled(served, "reach")
+    asked = pb.QueryReportRequest(with_reach=True, dimensions=[pb.REPORT_DIMENSION_CAMPAIGN])
+    (row,) = (await served.stub.QueryReport(asked, timeout=CALL_S)).rows
+    assert (row.reach, row.person_impressions) == (60, 60)

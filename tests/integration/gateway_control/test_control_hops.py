@@ -23,8 +23,10 @@ from bihuan.scoring.v1 import audience_pb2
 from bihuan.scoring.v1.audience_pb2_grpc import AudienceServiceServicer, add_AudienceServiceServicer_to_server
 from bihuan_gateway.control.attribution_hop import AttributionHop
 from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, TaxonomyHop
-from bihuan_gateway.control.insight import ReportQuery
+from bihuan_gateway.control.order_attribution import ModelQuery, ModelRow
 from bihuan_gateway.control.payables_hop import PayablesHop
+from bihuan_gateway.control.reports import ReportQuery
+from bihuan_gateway.control.reports_hop import ReportsHop
 from bihuan_gateway.control.specs import AdvertiserSpec, CommissionRate, FrequencyCap, Member, Pricing
 from bihuan_gateway.control.terms import AdvertiserTerms, CampaignTerms, PlacementTerms
 from bihuan_gateway.control.terms_hop import TermsHop
@@ -101,8 +103,34 @@ class Attribution(AttributionServiceServicer):
         if request.order_id != "o1":
             raise NotFound("no such order")
         order = event_pb2.Order(order_id="o1", advertiser_id="acme", status=event_pb2.ORDER_STATUS_PAID)
-        touch = attribution_pb2.Touch(event_type=common_pb2.EVENT_TYPE_CLICK, event_id="e", credit_ppm=1_000_000)
-        return attribution_pb2.GetAttributionResponse(order=order, touches=[touch], commission_nanos=3)
+        touch = attribution_pb2.Touch(
+            event_type=common_pb2.EVENT_TYPE_CLICK, event_id="e", credit_ppm=1_000_000, relation="direct"
+        )
+        touch.credits.add(model=attribution_pb2.ATTRIBUTION_MODEL_MARKOV, credit_ppm=5)
+        history = attribution_pb2.OrderRestatement(book_time=to_timestamp(6), order_value_micros=7)
+        return attribution_pb2.GetAttributionResponse(
+            order=order,
+            touches=[touch],
+            commission_nanos=3,
+            commission_state="estimated",
+            history=[history],
+            weights_time=to_timestamp(8),
+        )
+
+    async def CompareModels(  # noqa: N802 - named by the contract
+        self, request: attribution_pb2.CompareModelsRequest, context: Context
+    ) -> attribution_pb2.CompareModelsResponse:
+        assert (request.advertiser_id, request.interval.end_time.seconds) == ("acme", 2)
+        row = attribution_pb2.ModelRow(
+            campaign_id="c1", model=request.models[0], currency="USD", credited_orders_ppm=4, credited_value_micros=5
+        )
+        return attribution_pb2.CompareModelsResponse(rows=[row], order_count=1, unattributed_count=2)
+
+    async def VerifyReports(  # noqa: N802 - named by the contract
+        self, request: attribution_pb2.VerifyReportsRequest, context: Context
+    ) -> attribution_pb2.VerifyReportsResponse:
+        difference = attribution_pb2.FigureDifference(dimensions={"campaign": "c1"}, figure="clicks", held=1)
+        return attribution_pb2.VerifyReportsResponse(row_count=1, position=2, differences=[difference])
 
 
 class Identity(IdentityServiceServicer):
@@ -276,18 +304,32 @@ async def test_money_and_figures_come_back_exact(hops: Hops, world: World) -> No
     books = AttributionHop(hops.attribution)
     entry = await books.deposit("acme", "d1", currency="USD", amount_micros=10**15)
     assert (entry.entry_id, entry.entry_time_us, entry.postings[0].amount_nanos) == (7, 5, 10**18)
-    query = ReportQuery(("campaign", "day"), 1_000_000, 2_000_000, "acme", ("c1",), 10, "p")
-    rows, token = await books.report(query)
+    reconciled = await books.reconcile()
+    assert (reconciled.unbilled, reconciled.consumers) == ({"unmatched": 2}, {"billing": 4})
+
+
+async def test_reports_and_explanations_come_back_whole(hops: Hops, world: World) -> None:
+    reports = ReportsHop(hops.attribution)
+    query = ReportQuery(("campaign", "day"), 1_000_000, 2_000_000, "acme", ("c1",), 10, "p", 3_600_000_000)
+    rows, token = await reports.report(query)
     assert (rows[0].dimension_values, rows[0].spend_nanos, token) == (("c1", "2017-01-01"), 9, "n")
     assert world.attribution.report is not None
     assert world.attribution.report.interval.start_time.seconds == 1
+    assert world.attribution.report.as_of_time.seconds == 3_600
+    assert not world.attribution.report.with_reach
     assert list(world.attribution.report.advertiser_ids) == ["acme"]
-    reconciled = await books.reconcile()
-    assert (reconciled.unbilled, reconciled.consumers) == ({"unmatched": 2}, {"billing": 4})
-    order = await books.attribution_of("acme", "o1")
+    order = await reports.attribution_of("acme", "o1")
     assert (order.status, order.touches[0].event_type, order.commission_nanos) == ("paid", "click", 3)
     with pytest.raises(NotFound):
-        await books.attribution_of("acme", "o2")
+        await reports.attribution_of("acme", "o2")
+    assert (order.commission_state, order.weights_time_us) == ("estimated", 8)
+    assert (order.touches[0].credits, order.touches[0].relation) == ({"markov": 5}, "direct")
+    assert [(one.book_time_us, one.order_value_micros) for one in order.history] == [(6, 7)]
+    compared = await reports.compare_models("acme", ModelQuery(1_000_000, 2_000_000, ("linear",)))
+    assert compared.rows == (ModelRow("c1", "linear", "USD", 4, 5),)
+    assert (compared.order_count, compared.unattributed_count, compared.weights_time_us) == (1, 2, None)
+    found = await reports.verify()
+    assert (found.row_count, found.position, found.differences[0].dimensions) == (1, 2, {"campaign": "c1"})
 
 
 async def test_members_become_persons_and_refusals_name_the_member(hops: Hops) -> None:

@@ -14,15 +14,20 @@ from bihuan_gateway.control.insight import (
     CurrencyReconciliation,
     EntryQuery,
     LedgerEntry,
-    OrderAttribution,
-    OrderItem,
     Posting,
     Reconciliation,
-    ReportQuery,
-    ReportRow,
+)
+from bihuan_gateway.control.order_attribution import (
+    ModelComparison,
+    ModelQuery,
+    ModelRow,
+    OrderAttribution,
+    OrderItem,
+    Restatement,
     Touch,
 )
 from bihuan_gateway.control.ports import AudienceStatus
+from bihuan_gateway.control.reports import FigureDifference, ReportQuery, ReportRow, Verification
 from bihuan_gateway.control.specs import Member
 from bihuan_gateway.control.terms import AdvertiserTerms, CampaignTerms, PlacementTerms, Terms
 from bihuan_gateway.outside import Outside
@@ -43,6 +48,7 @@ class FakeAttribution:
     deposits: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     queries: list[ReportQuery] = field(default_factory=list)
     entry_queries: list[EntryQuery] = field(default_factory=list)
+    compared: list[tuple[str, ModelQuery]] = field(default_factory=list)
     away: bool = False
     took: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,7 +77,9 @@ class FakeAttribution:
     async def report(self, query: ReportQuery) -> tuple[list[ReportRow], str]:
         self.queries.append(query)
         values = tuple(f"{name}-1" for name in query.dimensions)
-        return [ReportRow(values, "USD", 10, 9, 3, 2, 1, 7_000_000, 3_000_000_000, 0)], "next"
+        reach = 8 if query.with_reach else None
+        row = ReportRow(values, "USD", 10, 9, 3, 2, 1, 7_000_000, 3_000_000_000, 0, person_impressions=9, reach=reach)
+        return [row], "next"
 
     async def entries(self, query: EntryQuery) -> tuple[list[LedgerEntry], str]:
         self.entry_queries.append(query)
@@ -83,9 +91,21 @@ class FakeAttribution:
     async def attribution_of(self, advertiser_id: str, order_id: str) -> OrderAttribution:
         if order_id == "missing":
             raise NotFound("no such order")
-        touch = Touch("click", "e1", 1_000_000, "c1", "cr1", "click_id", 1_000_000)
+        given = {"last_click": 1_000_000, "linear": 1_000_000}
+        touch = Touch("click", "e1", 1_000_000, "c1", "cr1", "click_id", 1_000_000, given, "direct", "pro", "sub")
         items = (OrderItem("i1", 1, 5_000_000),)
-        return OrderAttribution(order_id, advertiser_id, "paid", 0, "USD", items, (touch,), "c1", 1_500)
+        history = (Restatement(2_000_000, "c1", 5_000_000, "c1", 1_500),)
+        return OrderAttribution(
+            order_id, advertiser_id, "paid", 0, "USD", items, (touch,), "c1", 1_500, "estimated", history, 3_000_000
+        )
+
+    async def compare_models(self, advertiser_id: str, query: ModelQuery) -> ModelComparison:
+        self.compared.append((advertiser_id, query))
+        rows = tuple(ModelRow("=c1", model, "USD", 1_500_000, 7) for model in query.models)
+        return ModelComparison(rows, 2, 1, None)
+
+    async def verify(self) -> Verification:
+        return Verification(3, 9, (FigureDifference({"campaign": "c1"}, "clicks", 2, 1),))
 
 
 def ledger_entry(advertiser_id: str, nanos: int) -> LedgerEntry:
@@ -188,6 +208,7 @@ class Outsiders:
             findings=self.findings,
             settlement=self.settlement,
             bookings=self.bookings,
+            reports=books,
         )
 
 

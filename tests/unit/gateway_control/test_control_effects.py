@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from bihuan_gateway.app import build
-from bihuan_gateway.control.insight import ReportRow
+from bihuan_gateway.control.reports import METRICS, ReportRow
 from bihuan_gateway.settings import Settings
 from tests.unit.gateway_control.outsiders import ADMIN, Api, Outsiders, campaign
 
@@ -110,10 +110,13 @@ def test_roi_comes_from_integers_and_is_absent_without_spend() -> None:
     def row(value_micros: int, spend_nanos: int) -> ReportRow:
         return ReportRow((), "USD", 0, 0, 0, 0, 0, value_micros, spend_nanos, 0)
 
-    assert row(5, 0).roi is None
-    assert row(10**15, 1).roi == "1000000000000000000.0000"
-    assert row(1, 8_000).roi == "0.1250"
-    assert row(0, 5).roi == "0.0000"
+    def roi(value_micros: int, spend_nanos: int) -> object:
+        return METRICS["roi"].of(row(value_micros, spend_nanos))
+
+    assert roi(5, 0) is None
+    assert roi(10**15, 1) == "1000000000000000000.0000"
+    assert roi(1, 8_000) == "0.1250"
+    assert roi(0, 5) == "0.0000"
 
 
 async def test_ledger_and_attribution_are_shown(admin: Api, tree: dict[str, object]) -> None:

@@ -731,6 +731,7 @@ class GetAttributionResponse(_message.Message):
     COMMISSION_NANOS_FIELD_NUMBER: _builtins.int
     COMMISSION_STATE_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
+    WEIGHTS_TIME_FIELD_NUMBER: _builtins.int
     billed_campaign_id: _builtins.str
     """The campaign that was billed for it; empty where none was."""
     commission_nanos: _builtins.int
@@ -749,6 +750,10 @@ class GetAttributionResponse(_message.Message):
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderRestatement]:
         """Everything that was believed of it, oldest first."""
 
+    @_builtins.property
+    def weights_time(self) -> _timestamp_pb2.Timestamp:
+        """When the weights of the models that learn were learned; absent where there was nothing to learn from."""
+
     def __init__(
         self,
         *,
@@ -758,10 +763,11 @@ class GetAttributionResponse(_message.Message):
         commission_nanos: _builtins.int = ...,
         commission_state: _builtins.str = ...,
         history: _abc.Iterable[Global___OrderRestatement] | None = ...,
+        weights_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "weights_time", b"weights_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["billed_campaign_id", b"billed_campaign_id", "commission_nanos", b"commission_nanos", "commission_state", b"commission_state", "history", b"history", "order", b"order", "touches", b"touches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billed_campaign_id", b"billed_campaign_id", "commission_nanos", b"commission_nanos", "commission_state", b"commission_state", "history", b"history", "order", b"order", "touches", b"touches", "weights_time", b"weights_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -848,6 +854,7 @@ class CompareModelsResponse(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     ORDER_COUNT_FIELD_NUMBER: _builtins.int
     UNATTRIBUTED_COUNT_FIELD_NUMBER: _builtins.int
+    WEIGHTS_TIME_FIELD_NUMBER: _builtins.int
     order_count: _builtins.int
     """Paid orders that had a touch."""
     unattributed_count: _builtins.int
@@ -856,16 +863,21 @@ class CompareModelsResponse(_message.Message):
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelRow]:
         """By campaign and model."""
 
+    @_builtins.property
+    def weights_time(self) -> _timestamp_pb2.Timestamp:
+        """When the weights of the models that learn were learned; absent where there was nothing to learn from."""
+
     def __init__(
         self,
         *,
         rows: _abc.Iterable[Global___ModelRow] | None = ...,
         order_count: _builtins.int = ...,
         unattributed_count: _builtins.int = ...,
+        weights_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["weights_time", b"weights_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_count", b"order_count", "rows", b"rows", "unattributed_count", b"unattributed_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_count", b"order_count", "rows", b"rows", "unattributed_count", b"unattributed_count", "weights_time", b"weights_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -890,7 +902,9 @@ class QueryReportRequest(_message.Message):
     page_token: _builtins.str
     """Where to go on."""
     with_reach: _builtins.bool
-    """Whether reach and frequency are wanted, which cost more."""
+    """Whether reach is wanted, which costs more. It is told by advertiser, campaign, creative, placement, traffic source and
+    day only, and over whole days.
+    """
     @_builtins.property
     def interval(self) -> _common_pb2.Interval:
         """Over which span of time, on full hours (UTC); absent means all. Beacons count at their receive time, everything of an
@@ -911,7 +925,9 @@ class QueryReportRequest(_message.Message):
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """What was believed then: only what was booked by this time; absent means all. Reach is of now."""
+        """What was believed then: only what was booked before this full hour (UTC); absent means all. Reach is
+        of now, so it is not told with this.
+        """
 
     def __init__(
         self,
@@ -982,7 +998,7 @@ class ReportRow(_message.Message):
     direct_orders: _builtins.int
     """Orders of what the campaign itself advertises."""
     reach: _builtins.int
-    """Estimate of how many different persons were shown it; absent where it was not asked for."""
+    """Estimate of how many different persons were shown it; absent where it was not asked for, and below 50."""
     person_impressions: _builtins.int
     """Impressions with a known person, which reach is an estimate over."""
     @_builtins.property
@@ -1046,6 +1062,111 @@ class QueryReportResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueryReportResponse: _TypeAlias = QueryReportResponse  # noqa: Y015
+
+@_typing.final
+class VerifyReportsRequest(_message.Message):
+    """Request of VerifyReports."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyReportsRequest: _TypeAlias = VerifyReportsRequest  # noqa: Y015
+
+@_typing.final
+class FigureDifference(_message.Message):
+    """A figure that is not what a recomputation makes of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DimensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    FIGURE_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    RECOMPUTED_FIELD_NUMBER: _builtins.int
+    figure: _builtins.str
+    """Which figure, for example `clicks`."""
+    held: _builtins.int
+    """What the rollups hold."""
+    recomputed: _builtins.int
+    """What the recomputation says."""
+    @_builtins.property
+    def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Which row: its dimensions by name, as in the report."""
+
+    def __init__(
+        self,
+        *,
+        dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        figure: _builtins.str = ...,
+        held: _builtins.int = ...,
+        recomputed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "figure", b"figure", "held", b"held", "recomputed", b"recomputed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FigureDifference: _TypeAlias = FigureDifference  # noqa: Y015
+
+@_typing.final
+class VerifyReportsResponse(_message.Message):
+    """Response of VerifyReports."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    row_count: _builtins.int
+    """How many rows were compared, of all hours."""
+    position: _builtins.int
+    """Up to which position of the event log."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureDifference]:
+        """What differs, at most 100; empty is what must be."""
+
+    def __init__(
+        self,
+        *,
+        row_count: _builtins.int = ...,
+        position: _builtins.int = ...,
+        differences: _abc.Iterable[Global___FigureDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "position", b"position", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyReportsResponse: _TypeAlias = VerifyReportsResponse  # noqa: Y015
 
 @_typing.final
 class ListLedgerEntriesRequest(_message.Message):

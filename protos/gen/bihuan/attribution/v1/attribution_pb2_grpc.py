@@ -73,6 +73,11 @@ class AttributionServiceStub:
                 request_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsRequest.SerializeToString,
                 response_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsResponse.FromString,
                 _registered_method=True)
+        self.VerifyReports = channel.unary_unary(
+                '/bihuan.attribution.v1.AttributionService/VerifyReports',
+                request_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.VerifyReportsRequest.SerializeToString,
+                response_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.VerifyReportsResponse.FromString,
+                _registered_method=True)
         self.ListLedgerEntries = channel.unary_unary(
                 '/bihuan.attribution.v1.AttributionService/ListLedgerEntries',
                 request_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.ListLedgerEntriesRequest.SerializeToString,
@@ -201,6 +206,13 @@ class AttributionServiceServicer:
 
     def CompareModels(self, request, context):
         """Credits campaigns with orders under several models of attribution, side by side.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyReports(self, request, context):
+        """Compares the figures of reports with a recomputation from touches, orders and the ledger.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -348,6 +360,11 @@ def add_AttributionServiceServicer_to_server(servicer, server):
                     servicer.CompareModels,
                     request_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsRequest.FromString,
                     response_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsResponse.SerializeToString,
+            ),
+            'VerifyReports': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyReports,
+                    request_deserializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.VerifyReportsRequest.FromString,
+                    response_serializer=bihuan_dot_attribution_dot_v1_dot_attribution__pb2.VerifyReportsResponse.SerializeToString,
             ),
             'ListLedgerEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLedgerEntries,
@@ -615,6 +632,33 @@ class AttributionService:
             '/bihuan.attribution.v1.AttributionService/CompareModels',
             bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsRequest.SerializeToString,
             bihuan_dot_attribution_dot_v1_dot_attribution__pb2.CompareModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyReports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.attribution.v1.AttributionService/VerifyReports',
+            bihuan_dot_attribution_dot_v1_dot_attribution__pb2.VerifyReportsRequest.SerializeToString,
+            bihuan_dot_attribution_dot_v1_dot_attribution__pb2.VerifyReportsResponse.FromString,
             options,
             channel_credentials,
             insecure,

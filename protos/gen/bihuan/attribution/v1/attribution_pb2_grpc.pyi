@@ -56,6 +56,8 @@ class AttributionServiceStub:
     """Counts and sums by dimension."""
     CompareModels: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.CompareModelsRequest, _attribution_pb2.CompareModelsResponse]
     """Credits campaigns with orders under several models of attribution, side by side."""
+    VerifyReports: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.VerifyReportsRequest, _attribution_pb2.VerifyReportsResponse]
+    """Compares the figures of reports with a recomputation from touches, orders and the ledger."""
     ListLedgerEntries: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.ListLedgerEntriesRequest, _attribution_pb2.ListLedgerEntriesResponse]
     """Lists ledger entries, oldest first."""
     GetBalance: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.GetBalanceRequest, _attribution_pb2.GetBalanceResponse]
@@ -112,6 +114,8 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
     """Counts and sums by dimension."""
     CompareModels: _aio.UnaryUnaryMultiCallable[_attribution_pb2.CompareModelsRequest, _attribution_pb2.CompareModelsResponse]  # type: ignore[assignment]
     """Credits campaigns with orders under several models of attribution, side by side."""
+    VerifyReports: _aio.UnaryUnaryMultiCallable[_attribution_pb2.VerifyReportsRequest, _attribution_pb2.VerifyReportsResponse]  # type: ignore[assignment]
+    """Compares the figures of reports with a recomputation from touches, orders and the ledger."""
     ListLedgerEntries: _aio.UnaryUnaryMultiCallable[_attribution_pb2.ListLedgerEntriesRequest, _attribution_pb2.ListLedgerEntriesResponse]  # type: ignore[assignment]
     """Lists ledger entries, oldest first."""
     GetBalance: _aio.UnaryUnaryMultiCallable[_attribution_pb2.GetBalanceRequest, _attribution_pb2.GetBalanceResponse]  # type: ignore[assignment]
@@ -207,6 +211,14 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_attribution_pb2.CompareModelsResponse, _abc.Awaitable[_attribution_pb2.CompareModelsResponse]]:
         """Credits campaigns with orders under several models of attribution, side by side."""
+
+    @_abc_1.abstractmethod
+    def VerifyReports(
+        self,
+        request: _attribution_pb2.VerifyReportsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_pb2.VerifyReportsResponse, _abc.Awaitable[_attribution_pb2.VerifyReportsResponse]]:
+        """Compares the figures of reports with a recomputation from touches, orders and the ledger."""
 
     @_abc_1.abstractmethod
     def ListLedgerEntries(
