@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 import sqlalchemy as sa
 
 from bihuan_attribution import schema
+from bihuan_attribution.cover_store import read_cover
 from bihuan_attribution.domain.order import Belief, OrderState
 from bihuan_attribution.domain.order_path import PATH_EVENTS
 from bihuan_attribution.event_log_store import read_positions
@@ -34,7 +35,7 @@ def _find(connection: sa.Connection, advertiser_id: str, order_id: str) -> Order
     terms = read_terms(connection, {touch.ad.campaign_id for touch in touches})
     opened = read_positions(connection, [order.position])
     body = opened[0].body if opened else b""
-    return OrderFile(order, tuple(touches), terms, body, _history(connection, order))
+    return OrderFile(order, tuple(touches), terms, body, _history(connection, order), read_cover(connection, order))
 
 
 def _history(connection: sa.Connection, order: OrderState) -> tuple[Restatement, ...]:

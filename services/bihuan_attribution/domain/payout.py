@@ -23,7 +23,10 @@ class Cover:
     paid_nanos: int = 0
 
 
-def commission_state(commission: CommissionState, cover: Cover = Cover()) -> str:
+NO_COVER = Cover()
+
+
+def commission_state(commission: CommissionState, cover: Cover = NO_COVER) -> str:
     """
     How a commission stands: `none`, `estimated`, `payable` or `paid`.
 

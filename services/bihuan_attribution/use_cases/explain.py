@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from bihuan_attribution.domain.channel_learning import Learned
-from bihuan_attribution.domain.commission_state import CommissionStage, commission_stage
 from bihuan_attribution.domain.credit.credit_model import DEFAULT_MODEL, CreditModel
 from bihuan_attribution.domain.order import OrderState, relation_of
 from bihuan_attribution.domain.order_path import OrderPath, order_path, touch_credits
+from bihuan_attribution.domain.payout import commission_state
 from bihuan_attribution.domain.touch import Touch, join_of
 from bihuan_attribution.use_cases.learn_channels import ChannelWeights
 from bihuan_attribution.use_cases.ports import OrderFile, OrderFiles, Restatement
@@ -39,7 +39,7 @@ class Explanation:
     order: OrderState
     parts: tuple[Part, ...]
     body: bytes
-    stage: CommissionStage
+    stage: str
     history: tuple[Restatement, ...]
     learned: Learned | None
 
@@ -57,7 +57,7 @@ async def explain_order(
         order=found.order,
         parts=_parts(path, found, learned),
         body=found.body,
-        stage=commission_stage(found.order, paid_out=found.paid_out),
+        stage=commission_state(found.order.commission, found.cover),
         history=found.history,
         learned=learned,
     )

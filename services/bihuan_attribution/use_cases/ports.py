@@ -9,6 +9,7 @@ from bihuan_attribution.domain.booking import Booking
 from bihuan_attribution.domain.event import LoggedEvent, PreparedEvent, Result
 from bihuan_attribution.domain.ledger import Entry
 from bihuan_attribution.domain.order import Belief, OrderState
+from bihuan_attribution.domain.payout import NO_COVER, Cover
 from bihuan_attribution.domain.report import Dimension, ReportLine
 from bihuan_attribution.domain.reserve import BudgetState, Call, Counted, Held, Recount, Reply, Reset, Settled
 from bihuan_attribution.domain.terms import CampaignTerms, TermsBook
@@ -269,7 +270,7 @@ class OrderFile:
     """
     One order with everything that joins to it; `body` is the event that opened it, as it was sent.
 
-    `history` is oldest first. `paid_out` says whether its commission went out in a payout.
+    `history` is oldest first. `cover` says how far the payouts to its promoter have come.
     """
 
     order: OrderState
@@ -277,7 +278,7 @@ class OrderFile:
     terms: TermsBook
     body: bytes
     history: tuple[Restatement, ...] = ()
-    paid_out: bool = False
+    cover: Cover = NO_COVER
 
 
 class OrderFiles(Protocol):

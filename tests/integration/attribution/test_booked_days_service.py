@@ -208,7 +208,8 @@ async def market(redis_url: str, tmp_path: Path) -> AsyncIterator[Market]:
 async def _open_shop(market: Market) -> None:
     await market.make("/v1/placements", {"id": "home", "currency": "USD"})
     for name in ("acme", "rival"):
-        account = {"id": name, "display_name": name, "currency": "USD", "time_zone": "America/New_York"}
+        account: dict[str, object] = {"id": name, "display_name": name, "currency": "USD"}
+        account |= {"time_zone": "America/New_York", "credit_limit_micros": 10**9}
         await market.make("/v1/advertisers", account)
         pricing = {"model": "cpd", "day_rate_micros": 9_000_000}
         campaign = {"id": f"{name}-d", "advertiser_id": name, "display_name": name, "pricing": pricing}

@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bihuan_attribution.domain.commission_state import CommissionStage, commission_stage
 from bihuan_attribution.domain.credit.credit_model import CreditModel
 from bihuan_attribution.domain.event import DAY_US, HOUR_US, AdFacts, EventType
 from bihuan_attribution.domain.model_tally import ModelTally
-from bihuan_attribution.domain.order import CommissionState, ItemState, OrderState
+from bihuan_attribution.domain.order import ItemState, OrderState
 from bihuan_attribution.domain.order_path import OrderPath, campaign_credits, order_path, touch_credits
 from bihuan_attribution.domain.terms import CampaignTerms, TermsBook
 from bihuan_attribution.domain.touch import Touch
@@ -129,21 +127,3 @@ def test_currencies_are_tallied_apart() -> None:
         held = replace(order(), currency=currency)
         tally.add(OrderPath(held, (touch(1, EventType.CLICK, "A1", 1),), None))
     assert [(one.currency, one.credited_value_micros) for one in tally.lines()] == [("CNY", 900), ("USD", 900)]
-
-
-@pytest.mark.parametrize(
-    ("gross", "reversed_", "payable", "paid_out", "stage"),
-    [
-        (0, 0, False, False, CommissionStage.NONE),
-        (9, 0, False, True, CommissionStage.ESTIMATED),
-        (9, 4, True, False, CommissionStage.PAYABLE),
-        (9, 4, True, True, CommissionStage.PAID),
-        (9, 9, True, True, CommissionStage.NONE),
-    ],
-)
-def test_stages_of_a_commission(
-    gross: int, reversed_: int, *, payable: bool, paid_out: bool, stage: CommissionStage
-) -> None:
-    held = order()
-    held.commission = CommissionState(gross_nanos=gross, reversed_nanos=reversed_, payable=payable)
-    assert commission_stage(held, paid_out=paid_out) is stage
