@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import structlog
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
@@ -238,6 +240,8 @@ async def whole(served: "Served", redis_url: str, tmp_path: Path) -> AsyncIterat
         caller_secret=SecretStr("s"),
         terms_wait_s=0.05,
     )
+    # The gateway logs in this process, and must not into what the command line prints.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     stop = asyncio.Event()
     serving = asyncio.create_task(serve_gateway(settings, stop))
     while not port_file.exists() and not serving.done():
@@ -247,6 +251,7 @@ async def whole(served: "Served", redis_url: str, tmp_path: Path) -> AsyncIterat
     yield Whole(served, folder.root, url, secrets.admin_key)
     stop.set()
     assert await serving is False
+    structlog.reset_defaults()
 
 
 async def _key(admin: httpx.AsyncClient, advertiser_id: str) -> str:
