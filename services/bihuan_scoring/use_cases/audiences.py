@@ -74,10 +74,7 @@ class Audiences:
 
         Raises InvalidArgument for an id that is none, AlreadyExists where the id has another definition.
         """
-        lowest, highest = min(person_ids, default=1), max(person_ids, default=1)
-        if lowest < 1 or highest > _MAX_PERSON_ID:
-            index = next(k for k, each in enumerate(person_ids) if not 1 <= each <= _MAX_PERSON_ID)
-            raise InvalidArgument.of(f"definition.members.person_ids[{index}]", "is not a person id")
+        _require_persons(person_ids, "definition.members.person_ids[{}]")
         members = await asyncio.to_thread(self._sets.build, person_ids)
         digest = definition_sha256(new.advertiser_id, "members", members.serialize())
         async with self.changing:
@@ -156,6 +153,38 @@ class Audiences:
             self._members |= {audience.audience_id: members for audience, members in changed.items()}
             await self._tidy()
             return len(changed)
+
+    async def update_members(
+        self, audience_id: str, advertiser_id: str, add: Sequence[int], remove: Sequence[int]
+    ) -> Audience:
+        """
+        Take persons into a list and out of it; erased persons stay out, survivors come in for absorbed ones.
+
+        Raises NotFound where the advertiser has no such audience, InvalidArgument for an id that is none, and
+        FailedPrecondition where the audience is no list or not ready.
+        """
+        _require_persons(add, "add_persons[{}].person_id")
+        _require_persons(remove, "remove_persons[{}].person_id")
+        async with self.changing:
+            audience = await self.get(audience_id)
+            if audience.advertiser_id != advertiser_id:
+                raise NotFound(f"no audience {audience_id}")
+            if audience.expression or audience_id not in self._members:
+                raise FailedPrecondition(f"audience {audience_id} is no list that is ready")
+            members = self._members[audience_id].copy()
+            for person_id in remove:
+                members.discard(person_id)
+            for person_id in add:
+                members.add(person_id)
+            self._settle(members)
+            if members.serialize() == self._members[audience_id].serialize():
+                return audience
+            changed = audience.ready(len(members))
+            await asyncio.to_thread(self._sets.save, changed.members_name, members)
+            await self._store.update([changed])
+            self._members[audience_id] = members
+            await self._tidy()
+            return changed
 
     def memberships(self, person_id: int) -> list[str]:
         """Ids of the ready audiences that a person is in, sorted."""
@@ -255,6 +284,12 @@ class Audiences:
     async def _tidy(self) -> None:
         kept = frozenset(audience.members_name for audience in await self._store.all())
         await asyncio.to_thread(self._sets.keep_only, kept)
+
+
+def _require_persons(person_ids: Sequence[int], field: str) -> None:
+    if min(person_ids, default=1) < 1 or max(person_ids, default=1) > _MAX_PERSON_ID:
+        index = next(k for k, each in enumerate(person_ids) if not 1 <= each <= _MAX_PERSON_ID)
+        raise InvalidArgument.of(field.format(index), "is not a person id")
 
 
 def _building(new: NewAudience, expression: str, digest: str) -> Audience:
