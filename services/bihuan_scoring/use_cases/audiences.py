@@ -4,13 +4,18 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bihuan_scoring.domain.audiences import Audience, AudienceState, MemberSet, definition_sha256
+from bihuan_scoring.domain.audiences import (
+    MAX_PERSON_ID,
+    Audience,
+    AudienceState,
+    MemberSet,
+    definition_sha256,
+    require_persons,
+)
 from bihuan_scoring.use_cases.ports import AudienceStore, MemberSets, Profiles
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.targeting import audiences_of, canonical, check, parse
-
-_MAX_PERSON_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Audiences:
 
         Raises InvalidArgument for an id that is none, AlreadyExists where the id has another definition.
         """
-        _require_persons(person_ids, "definition.members.person_ids[{}]")
+        require_persons(person_ids, "definition.members.person_ids[{}]")
         members = await asyncio.to_thread(self._sets.build, person_ids)
         digest = definition_sha256(new.advertiser_id, "members", members.serialize())
         async with self.changing:
@@ -137,7 +142,7 @@ class Audiences:
 
     async def delete_person(self, person_id: int) -> int:
         """Take a person out of every audience, and keep it out; the number of audiences it was in."""
-        if person_id > _MAX_PERSON_ID:
+        if person_id > MAX_PERSON_ID:
             raise InvalidArgument.of("person.person_id", "is not a person id")
         async with self.changing:
             changed: dict[Audience, MemberSet] = {}
@@ -163,8 +168,8 @@ class Audiences:
         Raises NotFound where the advertiser has no such audience, InvalidArgument for an id that is none, and
         FailedPrecondition where the audience is no list or not ready.
         """
-        _require_persons(add, "add_persons[{}].person_id")
-        _require_persons(remove, "remove_persons[{}].person_id")
+        require_persons(add, "add_persons[{}].person_id")
+        require_persons(remove, "remove_persons[{}].person_id")
         async with self.changing:
             audience = await self.get(audience_id)
             if audience.advertiser_id != advertiser_id:
@@ -284,12 +289,6 @@ class Audiences:
     async def _tidy(self) -> None:
         kept = frozenset(audience.members_name for audience in await self._store.all())
         await asyncio.to_thread(self._sets.keep_only, kept)
-
-
-def _require_persons(person_ids: Sequence[int], field: str) -> None:
-    if min(person_ids, default=1) < 1 or max(person_ids, default=1) > _MAX_PERSON_ID:
-        index = next(k for k, each in enumerate(person_ids) if not 1 <= each <= _MAX_PERSON_ID)
-        raise InvalidArgument.of(field.format(index), "is not a person id")
 
 
 def _building(new: NewAudience, expression: str, digest: str) -> Audience:
