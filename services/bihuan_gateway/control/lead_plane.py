@@ -17,8 +17,11 @@ from bihuan_gateway.control.webhook_client import WebhookClient
 from bihuan_gateway.control.webhook_signature import WebhookSecrets
 from bihuan_gateway.hops import Hops
 from bihuan_gateway.settings import Settings
-from bihuan_shared.clock import Clock, SystemClock
+from bihuan_shared.clock import SECOND_US, Clock, SystemClock
 from bihuan_shared.sql import Database
+
+_KEPT_POLLS = 15
+"""Polls that a gateway may miss before another one takes the turn."""
 
 
 def webhook_secrets(settings: Settings) -> WebhookSecrets:
@@ -38,7 +41,9 @@ def build_courier(
         webhooks=client,
         nurture=Nurture(store, NurtureHop(hops.audiences), clock),
         # A replayed clock stands still between calls, and receivers compare times with their own.
-        turn=SqlTurn(database, os.urandom(16).hex(), SystemClock()),
+        turn=SqlTurn(
+            database, os.urandom(16).hex(), SystemClock(), int(settings.leads_poll_s * _KEPT_POLLS * SECOND_US)
+        ),
         secrets=webhook_secrets(settings),
         backoff=Backoff(time.monotonic, random.random),
         now_s=lambda: int(time.time()),
