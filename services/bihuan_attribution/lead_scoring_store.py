@@ -1,5 +1,5 @@
 """
-The consumer `leads`: brings leads up to what is billed and to who is who, in one transaction a batch.
+The consumer `leads`: brings leads up to what is billed and to who is who. A batch is written with its position.
 
 A lead is computed anew from the touches and the actions of its prospect as they stand now, so that repetitions, the
 sequence of arrival and changes of who is who need no rules of their own.
@@ -20,13 +20,14 @@ from bihuan_attribution.domain.versions import VersionBook
 from bihuan_attribution.event_log_store import consumer_position, set_position
 from bihuan_attribution.lead_steps_store import Prospects, read_steps, touched
 from bihuan_attribution.lead_store import read_leads, write_leads
-from bihuan_shared.sql import Database, upsert
+from bihuan_shared.sql import Database, conditional_upsert, upsert
 
 LEADS: Final = "leads"
 MAX_STEPS: Final = 1_000
 """Actions, and touches, of one prospect that are read: the newest ones."""
 _BILLING: Final = "billing"
 _PERSONS: Final = "persons"
+_ROUND: Final = "round"
 _CHANGES: Final = 50
 
 
@@ -45,6 +46,18 @@ class _Changes:
             seen.add(following)
             person_id = following
         return person_id
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is to be written: leads as they now stand, ids of those that are no more, and how far that is."""
+
+    round: int
+    upto: int
+    change_id: int
+    count: int = 0
+    leads: list[Lead] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
 
 
 class SqlLeadScoring:
@@ -70,38 +83,33 @@ class SqlLeadScoring:
 
     async def score(self, limit: int) -> int:
         """
-        Deal with up to `limit` billed events and with changes of who is who, in one transaction.
+        Deal with up to `limit` billed events and with changes of who is who.
 
         The answer is how many there were. Whatever is raised, nothing has happened.
         """
-        return await self._database.write(lambda c: self._score(c, limit))
+        # Read apart from the writing: a transaction that both reads what billing writes and writes where consumers are,
+        # which billing reads, makes one of the two begin anew whenever they meet.
+        plan = await self._database.read(lambda c: self._plan(c, limit))
+        if plan.count:
+            await self._database.write(lambda c: self._write(c, plan))
+        return plan.count
 
-    def _score(self, connection: sa.Connection, limit: int) -> int:
-        dialect = self._database.dialect
+    def _plan(self, connection: sa.Connection, limit: int) -> _Plan:
         position, billed = consumer_position(connection, LEADS), consumer_position(connection, _BILLING)
         scored = _scored_advertisers(connection)
-        changes = _read_changes(connection)
+        progress = _read_progress(connection)
+        changes = _read_changes(connection, progress.get(_PERSONS, 0))
         # Where nobody keeps leads, nothing has to be read.
         upto = min(billed, position + limit) if scored else billed
-        count = upto - position + (len(changes.person_ids) > 0)
-        if count <= 0:
-            return 0
-        prospects = touched(connection, position, upto, scored)
-        prospects.person_ids |= changes.person_ids
-        if scored:
-            self._rescore(connection, prospects, changes)
-        self._checkpoint("scored")
-        if upto > position:
-            set_position(connection, dialect, LEADS, upto)
-        if changes.person_ids:
-            row = {"name": _PERSONS, "change_id": changes.last_id}
-            connection.execute(upsert(dialect, schema.lead_progress, key=["name"], update=["change_id"]), [row])
-        self._checkpoint("positioned")
-        return count
+        plan = _Plan(progress.get(_ROUND, 0), max(position, upto), changes.last_id)
+        plan.count = plan.upto - position + (len(changes.person_ids) > 0)
+        if plan.count and scored:
+            prospects = touched(connection, position, plan.upto, scored)
+            prospects.person_ids |= changes.person_ids
+            self._rescore(connection, prospects, changes, plan)
+        return plan
 
-    def _rescore(self, connection: sa.Connection, prospects: Prospects, changes: _Changes) -> None:
-        if not (prospects.person_ids or prospects.token_ids):
-            return
+    def _rescore(self, connection: sa.Connection, prospects: Prospects, changes: _Changes, plan: _Plan) -> None:
         steps = read_steps(connection, prospects, self._max_steps)
         held = read_leads(connection, prospects.person_ids, prospects.token_ids)
         terms = read_advertisers(connection, {key.advertiser_id for key in steps})
@@ -117,9 +125,22 @@ class SqlLeadScoring:
             revised(kept[key], key, new) if key in kept else Lead(self._new_id(), 1, key, new)
             for key, new in sorted(scores.items(), key=lambda item: astuple(item[0]))
         ]
-        changed = [lead for lead in leads if held.get(lead.key) != lead]
-        gone = {lead.lead_id for lead in orphans.values()} - {lead.lead_id for lead in leads}
-        write_leads(connection, self._database.dialect, changed, sorted(gone))
+        plan.leads = [lead for lead in leads if held.get(lead.key) != lead]
+        plan.gone = sorted({lead.lead_id for lead in orphans.values()} - {lead.lead_id for lead in leads})
+
+    def _write(self, connection: sa.Connection, plan: _Plan) -> None:
+        """Write all of a plan, or nothing where another process was faster."""
+        dialect, table = self._database.dialect, schema.lead_progress
+        row = {"name": _ROUND, "number": plan.round + 1}
+        step = conditional_upsert(dialect, table, key=["name"], update=["number"], where=table.c.number == plan.round)
+        if connection.execute(step.values(row)).rowcount == 0:
+            return
+        write_leads(connection, dialect, plan.leads, plan.gone)
+        self._checkpoint("scored")
+        set_position(connection, dialect, LEADS, plan.upto)
+        persons = upsert(dialect, table, key=["name"], update=["number"])
+        connection.execute(persons, [{"name": _PERSONS, "number": plan.change_id}])
+        self._checkpoint("positioned")
 
 
 def _inherited(fresh: Sequence[LeadKey], orphans: dict[LeadKey, Lead], changes: _Changes) -> dict[LeadKey, Lead]:
@@ -155,11 +176,14 @@ def _scored_advertisers(connection: sa.Connection) -> list[str]:
     return list(connection.execute(sa.select(table.c.advertiser_id).distinct().where(table.c.leads != "")).scalars())
 
 
-def _read_changes(connection: sa.Connection) -> _Changes:
-    progress, table = schema.lead_progress, schema.followed_changes
-    at = sa.select(progress.c.change_id).where(progress.c.name == _PERSONS)
-    found = _Changes(int(connection.execute(at).scalar() or 0))
-    query = sa.select(table.c.change_id, table.c.content).where(table.c.change_id > found.last_id)
+def _read_progress(connection: sa.Connection) -> dict[str, int]:
+    return {row.name: row.number for row in connection.execute(sa.select(schema.lead_progress))}
+
+
+def _read_changes(connection: sa.Connection, after: int) -> _Changes:
+    table = schema.followed_changes
+    found = _Changes(after)
+    query = sa.select(table.c.change_id, table.c.content).where(table.c.change_id > after)
     for row in connection.execute(query.order_by(table.c.change_id).limit(_CHANGES)).all():
         content = json.loads(row.content)
         parts = [part[0] for part in content["parts"]]

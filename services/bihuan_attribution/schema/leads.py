@@ -3,7 +3,6 @@
 import sqlalchemy as sa
 
 from bihuan_attribution.schema.columns import TEXT, int_, metadata, text
-from bihuan_shared.sql import BigId
 
 _DUE = "acked_revision < revision"
 
@@ -42,6 +41,6 @@ lead_progress = sa.Table(
     "lead_progress",
     metadata,
     sa.Column("name", TEXT, primary_key=True),
-    sa.Column("change_id", BigId, nullable=False),
-    comment="The last change of who is who that leads were brought up to.",
+    int_("number"),
+    comment="`persons`: the last change of who is who that leads were brought up to; `round`: how often they were.",
 )

@@ -326,6 +326,17 @@ async def test_a_batch_that_breaks_off_has_done_nothing(desk: Desk, step: str) -
     assert (await desk.only()).revision == 1
 
 
+async def test_of_two_processes_that_score_one_batch_one_writes(desk: Desk) -> None:
+    others = [SqlLeadScoring(desk.world.database, desk.name) for _ in range(4)]
+    for round_ in range(3):
+        await desk.world.record(*(action(desk.world, f"e{round_}-{n}", person=n) for n in range(1, 6)))
+        await asyncio.gather(desk.world.bill(2), *(other.score(2) for other in others))
+        await desk.settle()
+    found = await desk.all()
+    assert sorted((one.key.person_id, one.score.reasons[0].count) for one in found) == [(n, 3) for n in range(1, 6)]
+    assert max(one.revision for one in found) <= 3
+
+
 KINDS = ("impression", "click", "landing")
 histories = st.lists(
     st.one_of(
