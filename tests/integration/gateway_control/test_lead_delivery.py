@@ -16,12 +16,12 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bihuan.attribution.v1 import attribution_pb2, attribution_pb2_grpc, event_pb2, lead_pb2, terms_pb2
+from bihuan.attribution.v1 import attribution_pb2, attribution_pb2_grpc, event_pb2, lead_pb2
 from bihuan.common.v1 import common_pb2
 from bihuan_attribution.app import build
 from bihuan_attribution.settings import AttributionSettings
 from bihuan_shared.callers import Credential, Role, secret_sha256
-from bihuan_shared.clock import DAY_US, SystemClock, clock_from, to_timestamp
+from bihuan_shared.clock import clock_from
 from bihuan_shared.rpc.client import open_channel
 from bihuan_shared.rpc.server import start_server
 
@@ -53,12 +53,7 @@ class Attribution:
     target: str
 
     async def happen(self) -> None:
-        """A lead of 20 points, which is the threshold."""
-        terms = terms_pb2.AdvertiserTerms(advertiser_id="acme", version=1, currency="USD", time_zone="UTC")
-        terms.effective_time.CopyFrom(to_timestamp(SystemClock().now_us() - DAY_US))
-        terms.leads.threshold = 20
-        terms.leads.points.add(action="form_submit", points=20)
-        await self.stub.PutTerms(attribution_pb2.PutTermsRequest(advertisers=[terms]))
+        """Something that reaches the threshold of the rules that the gateway told."""
         event = event_pb2.Event(event_type=common_pb2.EVENT_TYPE_LEAD, event_id="acme/l1")
         event.action.advertiser_id, event.action.name, event.action.reference = "acme", "form_submit", "crm-17"
         event.person.person_id = 987_654_321
@@ -169,9 +164,9 @@ async def test_a_receiver_that_fails_twice_is_told_a_third_time_and_then_no_more
     tmp_path: Path, attribution: Attribution, receiver: Receiver
 ) -> None:
     receiver.statuses = [503, 500]
-    await attribution.happen()
     async with gateway(tmp_path, attribution) as (client, _):
         secret = await advertise(client, receiver)
+        await attribution.happen()
         await until(lambda: len(receiver.bodies) == 3)
         await acknowledged(attribution)
         await asyncio.sleep(0.5)
@@ -189,9 +184,9 @@ async def test_a_receiver_that_fails_twice_is_told_a_third_time_and_then_no_more
 async def test_a_gateway_killed_before_it_acknowledges_delivers_again_under_the_same_name(
     tmp_path: Path, attribution: Attribution, receiver: Receiver
 ) -> None:
-    await attribution.happen()
     async with gateway(tmp_path, attribution, BIHUAN_FAILPOINT="lead_delivered:1") as (client, process):
         await advertise(client, receiver)
+        await attribution.happen()
         await asyncio.wait_for(process.wait(), PATIENCE_S)
     assert (len(receiver.bodies), await attribution.due()) == (1, 1)
     # The turn of the one that died has to end first.

@@ -7,8 +7,9 @@ from pydantic import SecretStr
 
 from bihuan_gateway.control.lead_specs import LeadSpec
 from bihuan_gateway.control.lead_terms import lead_terms
+from bihuan_gateway.control.terms_hop import advertiser_message
 from bihuan_gateway.settings import Settings
-from tests.unit.gateway_control.outsiders import Api
+from tests.unit.gateway_control.outsiders import Api, Outsiders
 
 POINTS = [{"action": "click", "points": 1, "max_count": 3}, {"action": "form_submit", "points": 20}]
 LEADS = {"threshold": 20, "points": POINTS, "webhook_url": "https://crm.example.com/hook", "nurture_audience": "warm"}
@@ -31,6 +32,16 @@ async def test_an_advertiser_says_how_leads_are_scored_and_where_they_go(admin: 
     assert (await admin.get("/v1/advertisers/acme"))["leads"] == expected
     plain = await admin.make("/v1/advertisers", {"id": "plain", "display_name": "P", "currency": "USD"})
     assert plain["leads"] is None
+
+
+async def test_rules_that_change_reach_attribution_and_can_end(admin: Api, outsiders: Outsiders) -> None:
+    await admin.make("/v1/advertisers", advertiser())
+    changed = await admin.call("PATCH", "/v1/advertisers/acme", {"leads": {"threshold": 30}})
+    assert (changed.status_code, changed.json()["leads"]["threshold"]) == (200, 30)
+    ended = await admin.call("PATCH", "/v1/advertisers/acme", {"leads": None})
+    assert ended.json()["leads"] is None
+    told = [advertiser_message(one).leads for one in outsiders.attribution.accounts]
+    assert [one.threshold for one in told] == [20, 30, 0]
 
 
 @pytest.mark.parametrize(
