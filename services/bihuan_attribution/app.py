@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
 from bihuan_attribution.event_sinks import STREAM, LakeSink, StreamSink
 from bihuan_attribution.figure_audit_store import SqlFigureAudit
 from bihuan_attribution.finding_store import SqlFindings
+from bihuan_attribution.lead_scoring_store import LEADS, SqlLeadScoring
+from bihuan_attribution.lead_store import SqlLeads
 from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.metrics import CONSUMER_LAG, PERSONS_LAG
 from bihuan_attribution.order_file_store import SqlOrderFiles
@@ -174,6 +177,7 @@ def _ports(parts: _Parts) -> Ports:
         push_balance=parts.settler.push_balance,
         findings=SqlFindings(parts.database),
         spent=parts.settler,
+        leads=SqlLeads(parts.database),
     )
 
 
@@ -193,9 +197,11 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
     bill = partial(SqlBilling(parts.database, parts.clock, settings.traffic_limits).bill, settings.billing_batch)
     now_us = partial(background_time_us, parts.clock)
     days = DayKeeper(SqlBookingDays(parts.database), now_us, parts.settler.push_balance)
+    score_leads = partial(SqlLeadScoring(parts.database, _new_lead_id).score, BATCH)
     billing_pace = Pace(settings.billing_batch, _BILLING_PAUSE_S)
     return [
         ("billing", partial(follow, bill, committed.listener(), billing_pace, [billed.ring])),
+        ("leads", partial(follow, score_leads, billed.listener(), Pace(BATCH, _PASS_ON_PAUSE_S))),
         ("budgets", partial(follow, parts.settler.step, billed.listener(), Pace(BATCH, _PASS_ON_PAUSE_S))),
         ("reach", partial(follow, parts.reach.step, billed.listener(), _REACH_PACE)),
         ("fanout", partial(follow, fan_out.step, committed.listener(), Pace(FAN_OUT_BATCH, _PASS_ON_PAUSE_S))),
@@ -207,6 +213,10 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
     ]
 
 
+def _new_lead_id() -> str:
+    return f"lead-{secrets.token_hex(12)}"
+
+
 async def _refresh(terms: TermsView) -> int:
     await terms.refresh()
     return 0
@@ -214,6 +224,6 @@ async def _refresh(terms: TermsView) -> int:
 
 async def _measure(log: SqlEventLog) -> int:
     head = await log.head()
-    for consumer in (BILLING, BUDGETS, FAN_OUT, LAKE, REACH):
+    for consumer in (BILLING, BUDGETS, FAN_OUT, LAKE, REACH, LEADS):
         CONSUMER_LAG.labels(consumer).set(head - await log.position(consumer))
     return 0

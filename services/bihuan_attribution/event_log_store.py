@@ -96,7 +96,7 @@ def logged_event(row: sa.Row[tuple[object, ...]]) -> LoggedEvent:
         order=order_report(event_pb2.Event.FromString(body)) if is_order else None,
         body=body,
         sighting_id=unsigned(sighting),
-        action=action_report(event_pb2.Event.FromString(body)) if is_action else None,
+        action=action_report(event_pb2.Event.FromString(body), event_us) if is_action else None,
         signals=_signals(unsigned(address), flags) if address or flags else NO_SIGNALS,
         body_hash=bytes(digest),
     )

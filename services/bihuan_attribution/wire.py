@@ -3,6 +3,7 @@
 from bihuan.attribution.v1 import event_pb2
 from bihuan.common.v1 import common_pb2
 from bihuan_attribution.domain.event import (
+    ABSENT_US,
     NO_SIGNALS,
     ActionReport,
     EventType,
@@ -49,7 +50,7 @@ def incoming_event(message: event_pb2.Event) -> IncomingEvent:
         content=content,
         body=body,
         sighting_id=message.sighting_id,
-        action=action_report(message) if has_action else None,
+        action=action_report(message, ABSENT_US) if has_action else None,
         signals=_signals(message.signals) if message.HasField("signals") else NO_SIGNALS,
     )
 
@@ -58,10 +59,11 @@ def _signals(message: event_pb2.TrafficSignals) -> Signals:
     return Signals(message.address_hash, message.known_bot, message.prefetch, message.data_centre)
 
 
-def action_report(message: event_pb2.Event) -> ActionReport:
-    """What an event says that somebody did."""
+def action_report(message: event_pb2.Event, absent_us: int = 0) -> ActionReport:
+    """What an event says that somebody did, at `absent_us` where it does not say when."""
     action = message.action
-    return ActionReport(action.advertiser_id, action.name, to_us(action.action_time), action.click_id, action.reference)
+    when_us = to_us(action.action_time) if action.HasField("action_time") else absent_us
+    return ActionReport(action.advertiser_id, action.name, when_us, action.click_id, action.reference)
 
 
 def order_report(message: event_pb2.Event) -> OrderReport:

@@ -152,5 +152,6 @@ def _environment(made: StackSecrets) -> dict[str, str]:
         "BIHUAN_SCORING_CALLER_SECRET": made.scoring_secret,
         "BIHUAN_PROFILE_CALLER_SECRET": made.profile_secret,
         "BIHUAN_ATTRIBUTION_CALLER_SECRET": made.attribution_secret,
+        "BIHUAN_GATEWAY_WEBHOOK_SECRETS": made.webhook_secrets,
         "BIHUAN_CALLERS": json.dumps(json.loads(made.callers_json()), separators=(",", ":")),
     }

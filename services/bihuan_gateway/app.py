@@ -20,6 +20,7 @@ from bihuan_gateway.control.effects import Effects
 from bihuan_gateway.control.findings import FindingDesk
 from bihuan_gateway.control.key_store import SqlKeyStore
 from bihuan_gateway.control.keys import KeyDesk
+from bihuan_gateway.control.lead_plane import build_courier, webhook_secrets
 from bihuan_gateway.control.link_store import SqlLinkStore
 from bihuan_gateway.control.outbox import SqlTermsOutbox
 from bihuan_gateway.control.promotion import PromotionDesk
@@ -29,6 +30,7 @@ from bihuan_gateway.control.settlement import Settlement
 from bihuan_gateway.control.tables import METADATA, SCHEMA
 from bihuan_gateway.control.terms_relay import TermsRelay
 from bihuan_gateway.control.use_cases import Catalogue
+from bihuan_gateway.control.webhook_desk import WebhookDesk
 from bihuan_gateway.data.plane import build_data_plane
 from bihuan_gateway.edge import Edge, EdgeRules
 from bihuan_gateway.hops import Hops
@@ -55,6 +57,7 @@ from bihuan_gateway.routes import (
     publishers,
     reports,
     settlement,
+    webhooks,
 )
 from bihuan_gateway.routes.wire import ControlPlane
 from bihuan_gateway.settings import Settings
@@ -82,6 +85,7 @@ _ROUTES = (
     payables,
     bookings,
     api_keys,
+    webhooks,
     reports,
     ledger,
     invalid_traffic,
@@ -155,6 +159,7 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         settlement=Settlement(outside.settlement),
         bookings=BookingDesk(bookings, store, outside.bookings, clock, os.urandom, booking_relay.push_soon),
         reports=ReportDesk(catalogue, outside.reports),
+        webhooks=WebhookDesk(catalogue, webhook_secrets(settings)),
     )
     return Running(control, authenticator, snapshots, relay, booking_relay)
 
@@ -184,6 +189,7 @@ async def _start(
         ("snapshots", running.snapshots.run),
         ("terms", running.relay.run),
         ("bookings", running.booking_relay.run),
+        ("leads", build_courier(settings, database, hops, clock, stack)),
     ]
     checks: list[Callable[[], Awaitable[bool]]] = [database.ping]
     if data is not None:

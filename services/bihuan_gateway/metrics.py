@@ -15,4 +15,9 @@ HTTP_DURATION = Histogram(
 )
 TERMS_PENDING = Gauge("bihuan_terms_outbox_rows", "Resources whose newest terms attribution has not taken.")
 BOOKINGS_PENDING = Gauge("bihuan_bookings_outbox_rows", "Bookings that attribution has neither taken nor refused.")
+LEAD_DELIVERIES = Counter(
+    "bihuan_lead_deliveries_total",
+    "Leads, by what became of them: `delivered`, `nurtured`, `refused` by the receiver, or why it was not reached.",
+    ("outcome",),
+)
 SNAPSHOT_VERSION = Gauge("bihuan_serving_snapshot_version", "Version of the serving snapshot in use.")

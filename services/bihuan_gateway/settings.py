@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from bihuan_shared.settings import ServerSettings
@@ -41,5 +41,11 @@ class Settings(ServerSettings):
     """Time a request with a member list may take."""
     terms_wait_s: Annotated[float, Field(ge=0, le=10)] = 1.0
     """How long a write of what has terms waits for attribution to take them."""
+    webhook_secrets: SecretStr = SecretStr("")
+    """What the secrets of webhooks are derived from, newest first, commas between; webhooks are off when empty."""
+    webhook_allow_loopback: bool = False
+    """Let webhooks also be http URLs of this machine; for development."""
+    leads_poll_s: Annotated[float, Field(gt=0, le=600)] = 2.0
+    """How often leads that are due are looked for."""
     snapshot_poll_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """How often other processes' changes are looked for."""

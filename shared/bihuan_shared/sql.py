@@ -162,6 +162,16 @@ def upsert(dialect: str, table: sa.Table, *, key: Iterable[str], update: Iterabl
     return statement.on_conflict_do_update(index_elements=list(key), set_=changes)
 
 
+def conditional_upsert(
+    dialect: str, table: sa.Table, *, key: Iterable[str], update: Iterable[str], where: sa.ColumnElement[bool]
+) -> sa.Insert:
+    """An `upsert` that leaves a row as it is where `where` does not hold for it; its row count is then 0."""
+    statement = _insert(dialect, table)
+    changes = {name: statement.excluded[name] for name in update}
+    changed = statement.on_conflict_do_update(index_elements=list(key), set_=changes, where=where)
+    return changed.execution_options(preserve_rowcount=True)
+
+
 def _insert(dialect: str, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 

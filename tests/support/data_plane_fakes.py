@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bihuan_gateway.data.domain.booked import BookedDay, BookedDays
 from bihuan_gateway.data.ports import (
+    ActionEvent,
     Beacon,
     Behaviour,
     Consent,
@@ -166,6 +167,8 @@ class FakeEvents:
     faults: Faults = field(default_factory=Faults)
     beacons: list[Beacon] = field(default_factory=list)
     orders: list[OrderEvent] = field(default_factory=list)
+    actions: list[ActionEvent] = field(default_factory=list)
+    action_result: RecordResult = field(default_factory=lambda: RecordResult(Recorded.ACCEPTED))
     order_result: RecordResult = field(default_factory=lambda: RecordResult(Recorded.ACCEPTED))
     encoded: list[Beacon] = field(default_factory=list)
 
@@ -181,6 +184,11 @@ class FakeEvents:
         await self.faults.meet()
         self.orders += orders
         return [self.order_result for _ in orders]
+
+    async def record_actions(self, actions: Sequence[ActionEvent]) -> list[RecordResult]:
+        await self.faults.meet()
+        self.actions += actions
+        return [self.action_result for _ in actions]
 
     def encode_beacon(self, beacon: Beacon) -> bytes:
         self.encoded.append(beacon)

@@ -69,6 +69,10 @@ class OrderReport:
     lines: tuple[OrderLine, ...]
 
 
+ABSENT_US = -1
+"""Stands for the time of an action that came without one; in the log it has the time of receipt."""
+
+
 @dataclass(frozen=True, slots=True)
 class ActionReport:
     """What somebody did after an advertisement; `reference` is the advertiser's own of a contact that was left."""

@@ -1,8 +1,10 @@
 """What may enter the event log, and at which time it counts."""
 
+from dataclasses import replace
 from hashlib import blake2b
 
 from bihuan_attribution.domain.event import (
+    ABSENT_US,
     ACTION_EVENTS,
     DAY_US,
     MINUTE_US,
@@ -136,6 +138,8 @@ def _prepare_action(event: IncomingEvent, receive_us: int) -> PreparedEvent | Re
     fault = _action_fault(event, action)
     if fault or action is None:
         return _rejected(event, "INVALID_FIELD", fault or "action")
+    if action.action_time_us == ABSENT_US:
+        action = replace(action, action_time_us=receive_us)
     if not _is_timely(action.action_time_us, receive_us):
         return _rejected(event, "TIME_OUT_OF_RANGE", "action.action_time")
     return PreparedEvent(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bihuan_attribution.use_cases.figure_audit import FigureAuditor
 from bihuan_attribution.use_cases.keep_days import BookingDays
+from bihuan_attribution.use_cases.leads import Leads
 from bihuan_attribution.use_cases.learn_channels import ChannelWeights
 from bihuan_attribution.use_cases.order_paths import OrderPaths
 from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Payables, Reports, TermsStore
@@ -39,6 +40,7 @@ class Ports:
     push_balance: Callable[[str], Awaitable[None]]
     findings: Findings
     spent: SpentSums
+    leads: Leads
 
 
 class Served:

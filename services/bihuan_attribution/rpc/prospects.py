@@ -1,39 +1,19 @@
-"""Leads and booked days."""
+"""Booked days."""
 
 import grpc
 
-from bihuan.attribution.v1 import booking_pb2, lead_pb2
+from bihuan.attribution.v1 import booking_pb2
 from bihuan_attribution import answers
 from bihuan_attribution.domain.booking import MAX_DAYS, DayState
 from bihuan_attribution.domain.booking_day import parse_date
 from bihuan_attribution.paging import open_page, seal_page
 from bihuan_attribution.rpc.ports import Served
 from bihuan_attribution.use_cases.keep_days import DayQuery
-from bihuan_shared.errors import InvalidArgument, NotYet
+from bihuan_shared.errors import InvalidArgument
 
 _DEFAULT_DAYS = 1_000
 
 Context = grpc.aio.ServicerContext
-
-
-class LeadsRpc(Served):
-    """Leads."""
-
-    async def ListLeads(  # noqa: N802  # the contract's name
-        self,
-        _request: lead_pb2.ListLeadsRequest,
-        _context: Context[lead_pb2.ListLeadsRequest, lead_pb2.ListLeadsResponse],
-    ) -> lead_pb2.ListLeadsResponse:
-        """Not built yet."""
-        raise NotYet("leads are not built yet")
-
-    async def AcknowledgeLeads(  # noqa: N802  # the contract's name
-        self,
-        _request: lead_pb2.AcknowledgeLeadsRequest,
-        _context: Context[lead_pb2.AcknowledgeLeadsRequest, lead_pb2.AcknowledgeLeadsResponse],
-    ) -> lead_pb2.AcknowledgeLeadsResponse:
-        """Not built yet."""
-        raise NotYet("leads are not built yet")
 
 
 class BookingsRpc(Served):

@@ -6,7 +6,8 @@ from bihuan.attribution.v1 import attribution_pb2 as pb
 from bihuan.attribution.v1 import attribution_pb2_grpc
 from bihuan_attribution.rpc.books import BooksRpc
 from bihuan_attribution.rpc.insight import InsightRpc
-from bihuan_attribution.rpc.prospects import BookingsRpc, LeadsRpc
+from bihuan_attribution.rpc.leads import LeadsRpc
+from bihuan_attribution.rpc.prospects import BookingsRpc
 from bihuan_attribution.rpc.recording import RecordingRpc
 from bihuan_attribution.rpc.settlement import SettlementRpc
 from bihuan_shared.errors import NotYet

@@ -14,6 +14,7 @@ from bihuan_attribution.schema.books import (
 )
 from bihuan_attribution.schema.columns import metadata
 from bihuan_attribution.schema.effects import click_ranks, order_history, order_items, orders, parked, pending, touches
+from bihuan_attribution.schema.leads import lead_progress, leads
 from bihuan_attribution.schema.log import conflicts, consumers, events, heads, rejections
 from bihuan_attribution.schema.persons import followed_changes, moved_sightings, person_aliases, recounts
 from bihuan_attribution.schema.reports import channel_weights, figures, reach_keys, reach_sketches
@@ -37,6 +38,8 @@ __all__ = [
     "heads",
     "invoice_lines",
     "invoices",
+    "lead_progress",
+    "leads",
     "metadata",
     "moved_sightings",
     "operations",

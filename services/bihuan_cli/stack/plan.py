@@ -118,6 +118,9 @@ def _own_settings(
             "CALLER_SECRET": secrets.gateway_secret,
             "ADMIN_KEY_SHA256": sha256_hex(secrets.admin_key),
             "PUBLIC_URL": f"http://127.0.0.1:{ports['gateway']}",
+            "WEBHOOK_SECRETS": secrets.webhook_secrets,
+            # Everything of a local stack is on this machine, and so may be who receives its leads.
+            "WEBHOOK_ALLOW_LOOPBACK": "true",
         }
         own |= {f"{target.upper()}_TARGET": address for target, address in targets.items()}
     return {f"{prefix}{key}": value for key, value in own.items()}

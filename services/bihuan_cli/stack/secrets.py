@@ -26,6 +26,7 @@ class StackSecrets:
     identity_peppers: str
     pseudonym_keys: str
     receipt_keys: str
+    webhook_secrets: str
 
     def callers_json(self) -> str:
         """What every gRPC server accepts: the callers' names, roles and the SHA-256 of their secrets."""
@@ -74,6 +75,7 @@ def _new_secrets() -> StackSecrets:
         identity_peppers=f"1:{_key()}",
         pseudonym_keys=f"1@1970-01-01T00:00:00Z:{_key()}",
         receipt_keys=f"1:{_key()}",
+        webhook_secrets=secrets.token_urlsafe(32),
     )
 
 

@@ -23,6 +23,7 @@ from bihuan_gateway.control.fields import (
     Tag,
     TimeZone,
 )
+from bihuan_gateway.control.lead_specs import LeadSpec
 from bihuan_shared.clock import parse_rfc3339_us
 
 MAX_ASSETS_BYTES = 16_384
@@ -57,6 +58,7 @@ class AdvertiserSpec(Spec):
     currency: Currency
     time_zone: TimeZone = "UTC"
     credit_limit_micros: AmountMicros = 0
+    leads: LeadSpec | None = None
 
 
 class CommissionRate(Spec):

@@ -113,6 +113,15 @@ API_KEYS = sa.Table(
 )
 """Keys of the API, by the hash of their secret."""
 
+LEASES = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("until_us", sa.BigInteger, nullable=False),
+)
+"""What only one of several gateways does at a time, and which one until when."""
+
 DECISIONS = sa.Table(
     "decisions",
     METADATA,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.duration_pb2 import Duration
 
 from bihuan.attribution.v1 import attribution_pb2, terms_pb2
+from bihuan_gateway.control.lead_terms import lead_terms
 from bihuan_gateway.control.specs import CommissionRate, Pricing
 from bihuan_gateway.control.terms import AdvertiserTerms, CampaignTerms, PlacementTerms, Terms
 from bihuan_gateway.hops import asked_by_us
@@ -44,6 +45,7 @@ def advertiser_message(terms: AdvertiserTerms) -> terms_pb2.AdvertiserTerms:
         currency=terms.spec.currency,
         time_zone=terms.spec.time_zone,
         credit_limit_micros=terms.spec.credit_limit_micros,
+        leads=lead_terms(terms.spec.leads),
     )
 
 

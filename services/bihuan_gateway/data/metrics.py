@@ -19,6 +19,7 @@ BEACONS = Counter(
     ("kind", "outcome"),
 )
 BEHAVIOUR_EVENTS = Counter("bihuan_behaviour_events_total", "Behaviour events, by outcome.", ("outcome",))
+ACTION_EVENTS = Counter("bihuan_action_events_total", "Engagements and leads, by outcome.", ("outcome",))
 ORDER_EVENTS = Counter("bihuan_order_events_total", "Orders, updates and refunds, by outcome.", ("outcome",))
 SPOOL_BYTES = Gauge("bihuan_spool_bytes", "Bytes on disk that attribution has not taken yet.")
 SPOOL_CUT_BYTES = Counter("bihuan_spool_cut_bytes_total", "Bytes cut from the spool because they were torn or damaged.")

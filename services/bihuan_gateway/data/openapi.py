@@ -60,7 +60,7 @@ def _paths() -> Json:
         "/v1/decisions": _post("decide", "Decide what to show", "decisions", ("DecisionRequest",), "DecisionResponse"),
         "/v1/events": _post(
             "report_events",
-            "Report behaviour, attributes and links (of two equal names in one object the last counts)",
+            "Report behaviour, attributes, links and actions (of two equal names in one object the last counts)",
             "events",
             ("EventsRequest",),
             "EventsResponse",

@@ -41,6 +41,7 @@ from bihuan_gateway.data.routes.tracking import TrackingRoutes
 from bihuan_gateway.data.settings import DataSettings
 from bihuan_gateway.data.spool import Spool, SpoolLimits
 from bihuan_gateway.data.spool_drain import SpoolDrain
+from bihuan_gateway.data.use_cases.actions import RecordActions
 from bihuan_gateway.data.use_cases.decide import Decide, DecideLimits
 from bihuan_gateway.data.use_cases.ingest import Ingest
 from bihuan_gateway.data.use_cases.knowledge import PersonSource
@@ -107,12 +108,13 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
         ports.identities, ports.profiles, lambda outcome, number: metrics.BEHAVIOUR_EVENTS.labels(outcome).inc(number)
     )
     orders = RecordOrders(ports.identities, ports.events, lambda outcome: metrics.ORDER_EVENTS.labels(outcome).inc())
+    actions = RecordActions(ports.identities, ports.events, lambda outcome: metrics.ACTION_EVENTS.labels(outcome).inc())
     once = AnswerOnce(ports.decisions, parts.clock)
     return [
         *DecisionRoutes(decide, once, parts.settings.public_url.rstrip("/")).routes(),
         *TrackingRoutes(track).routes(),
         *PromotionRoutes(Promote(parts.snapshots, keys, parts.clock, parts.random_bytes), track).routes(),
-        *EventRoutes(ingest).routes(),
+        *EventRoutes(ingest, actions, parts.clock).routes(),
         *OrderRoutes(orders, parts.clock).routes(),
     ]
 

@@ -26,6 +26,7 @@ from bihuan_gateway.control.resources import Resource
 from bihuan_gateway.control.settlement import Settlement
 from bihuan_gateway.control.specs import Kind
 from bihuan_gateway.control.use_cases import Catalogue
+from bihuan_gateway.control.webhook_desk import WebhookDesk
 from bihuan_shared.clock import format_rfc3339
 from bihuan_shared.errors import InvalidArgument, NotFound
 
@@ -48,6 +49,7 @@ class ControlPlane:
     settlement: Settlement
     bookings: BookingDesk
     reports: ReportDesk
+    webhooks: WebhookDesk
 
 
 def control_of(request: Request) -> ControlPlane:

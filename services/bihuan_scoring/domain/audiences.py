@@ -1,10 +1,12 @@
 """Audiences: a named set of persons, how it was defined, and how far its building is."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
+
+from bihuan_shared.errors import InvalidArgument
 
 
 class AudienceState(StrEnum):
@@ -74,6 +76,16 @@ class Audience:
     def failed(self, failure: str) -> "Audience":
         """Given up, and why."""
         return replace(self, state=AudienceState.FAILED, failure=failure)
+
+
+MAX_PERSON_ID = 2**63 - 1
+
+
+def require_persons(person_ids: Sequence[int], field: str) -> None:
+    """Refuse what is no person id (InvalidArgument); `field` has a place for the index of the first one."""
+    if min(person_ids, default=1) < 1 or max(person_ids, default=1) > MAX_PERSON_ID:
+        index = next(k for k, each in enumerate(person_ids) if not 1 <= each <= MAX_PERSON_ID)
+        raise InvalidArgument.of(field.format(index), "is not a person id")
 
 
 def definition_sha256(advertiser_id: str, kind: str, content: bytes) -> str:

@@ -15,6 +15,9 @@ ReachContext = grpc.aio.ServicerContext[audience_pb2.EstimateReachRequest, audie
 MembershipContext = grpc.aio.ServicerContext[
     audience_pb2.BatchGetMembershipsRequest, audience_pb2.BatchGetMembershipsResponse
 ]
+MembersContext = grpc.aio.ServicerContext[
+    audience_pb2.UpdateAudienceMembersRequest, audience_pb2.UpdateAudienceMembersResponse
+]
 DeleteContext = grpc.aio.ServicerContext[audience_pb2.DeleteAudienceRequest, audience_pb2.DeleteAudienceResponse]
 ErasureContext = grpc.aio.ServicerContext[audience_pb2.DeletePersonRequest, audience_pb2.DeletePersonResponse]
 
@@ -81,6 +84,18 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
             for person in request.persons
         ]
         return audience_pb2.BatchGetMembershipsResponse(memberships=memberships)
+
+    async def UpdateAudienceMembers(  # noqa: N802
+        self, request: audience_pb2.UpdateAudienceMembersRequest, _context: MembersContext
+    ) -> audience_pb2.UpdateAudienceMembersResponse:
+        """The audience after persons came in and went out."""
+        audience = await self._audiences.update_members(
+            request.audience_id,
+            request.advertiser_id,
+            [person.person_id for person in request.add_persons],
+            [person.person_id for person in request.remove_persons],
+        )
+        return audience_pb2.UpdateAudienceMembersResponse(audience=_message(audience))
 
     async def DeleteAudience(  # noqa: N802
         self, request: audience_pb2.DeleteAudienceRequest, _context: DeleteContext

@@ -4,13 +4,18 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bihuan_scoring.domain.audiences import Audience, AudienceState, MemberSet, definition_sha256
+from bihuan_scoring.domain.audiences import (
+    MAX_PERSON_ID,
+    Audience,
+    AudienceState,
+    MemberSet,
+    definition_sha256,
+    require_persons,
+)
 from bihuan_scoring.use_cases.ports import AudienceStore, MemberSets, Profiles
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.targeting import audiences_of, canonical, check, parse
-
-_MAX_PERSON_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +79,7 @@ class Audiences:
 
         Raises InvalidArgument for an id that is none, AlreadyExists where the id has another definition.
         """
-        lowest, highest = min(person_ids, default=1), max(person_ids, default=1)
-        if lowest < 1 or highest > _MAX_PERSON_ID:
-            index = next(k for k, each in enumerate(person_ids) if not 1 <= each <= _MAX_PERSON_ID)
-            raise InvalidArgument.of(f"definition.members.person_ids[{index}]", "is not a person id")
+        require_persons(person_ids, "definition.members.person_ids[{}]")
         members = await asyncio.to_thread(self._sets.build, person_ids)
         digest = definition_sha256(new.advertiser_id, "members", members.serialize())
         async with self.changing:
@@ -140,7 +142,7 @@ class Audiences:
 
     async def delete_person(self, person_id: int) -> int:
         """Take a person out of every audience, and keep it out; the number of audiences it was in."""
-        if person_id > _MAX_PERSON_ID:
+        if person_id > MAX_PERSON_ID:
             raise InvalidArgument.of("person.person_id", "is not a person id")
         async with self.changing:
             changed: dict[Audience, MemberSet] = {}
@@ -156,6 +158,38 @@ class Audiences:
             self._members |= {audience.audience_id: members for audience, members in changed.items()}
             await self._tidy()
             return len(changed)
+
+    async def update_members(
+        self, audience_id: str, advertiser_id: str, add: Sequence[int], remove: Sequence[int]
+    ) -> Audience:
+        """
+        Take persons into a list and out of it; erased persons stay out, survivors come in for absorbed ones.
+
+        Raises NotFound where the advertiser has no such audience, InvalidArgument for an id that is none, and
+        FailedPrecondition where the audience is no list or not ready.
+        """
+        require_persons(add, "add_persons[{}].person_id")
+        require_persons(remove, "remove_persons[{}].person_id")
+        async with self.changing:
+            audience = await self.get(audience_id)
+            if audience.advertiser_id != advertiser_id:
+                raise NotFound(f"no audience {audience_id}")
+            if audience.expression or audience_id not in self._members:
+                raise FailedPrecondition(f"audience {audience_id} is no list that is ready")
+            members = self._members[audience_id].copy()
+            for person_id in remove:
+                members.discard(person_id)
+            for person_id in add:
+                members.add(person_id)
+            self._settle(members)
+            if members.serialize() == self._members[audience_id].serialize():
+                return audience
+            changed = audience.ready(len(members))
+            await asyncio.to_thread(self._sets.save, changed.members_name, members)
+            await self._store.update([changed])
+            self._members[audience_id] = members
+            await self._tidy()
+            return changed
 
     def memberships(self, person_id: int) -> list[str]:
         """Ids of the ready audiences that a person is in, sorted."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bihuan_shared import sql
 from bihuan_shared.clock import ReplayClock, set_replay_time_us
 from bihuan_shared.errors import ResourceExhausted, Unavailable
-from bihuan_shared.sql import BigId, Database, insert_ignore, upsert
+from bihuan_shared.sql import BigId, Database, conditional_upsert, insert_ignore, upsert
 
 METADATA = sa.MetaData()
 PARENT = sa.Table("parent", METADATA, sa.Column("id", BigId, primary_key=True), sa.Column("n", sa.BigInteger))
@@ -123,6 +123,19 @@ async def test_insert_ignore_counts_the_new_rows(database: Database) -> None:
     assert await database.write(lambda connection: insert(connection, 4)) == 1
     assert await database.write(lambda connection: insert_each(connection, 4, 5, 6)) == 2
     assert await database.write(lambda connection: insert_each(connection, 6)) == 0
+
+
+async def test_conditional_upsert_leaves_a_row_that_does_not_meet_its_condition(database: Database) -> None:
+    def put(before: int, after: int) -> sa.Insert:
+        statement = conditional_upsert(database.dialect, PARENT, key=("id",), update=("n",), where=PARENT.c.n == before)
+        return statement.values(id=1, n=after)
+
+    counts = [
+        await database.write(lambda connection, one=one: connection.execute(put(*one)).rowcount)  # type: ignore[misc]
+        for one in ((0, 1), (0, 2), (1, 3))
+    ]
+    assert counts == [1, 0, 1]
+    assert await database.read(lambda connection: connection.execute(sa.select(PARENT.c.n)).scalar_one()) == 3
 
 
 async def test_upsert_replaces_the_named_columns(database: Database) -> None:

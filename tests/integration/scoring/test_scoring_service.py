@@ -220,6 +220,22 @@ async def test_member_audience_is_looked_up_and_kept_over_a_restart(stack: Stack
     assert [(each.audience_id, each.size) for each in listed.audiences] == [("buyers", 1)]
 
 
+async def test_members_come_in_and_go_out_of_a_list(stack: Stack) -> None:
+    await stack.audiences.CreateAudience(_create("nurtured", members=audience_pb2.MemberList()))
+    request = audience_pb2.UpdateAudienceMembersRequest(
+        audience_id="nurtured", advertiser_id="a1", add_persons=_persons(3, 5).persons
+    )
+    for _ in range(2):
+        assert (await stack.audiences.UpdateAudienceMembers(request)).audience.size == 2
+    request = audience_pb2.UpdateAudienceMembersRequest(
+        audience_id="nurtured", advertiser_id="a1", remove_persons=_persons(3).persons
+    )
+    assert (await stack.audiences.UpdateAudienceMembers(request)).audience.size == 1
+    outside = audience_pb2_grpc.AudienceServiceStub(stack.channel("outside"))
+    with pytest.raises(PermissionDenied):
+        await outside.UpdateAudienceMembers(request)
+
+
 async def test_expression_audience_is_built_from_the_profile_service(stack: Stack) -> None:
     await stack.audiences.CreateAudience(_create("women", expression='gender == "f"'))
     audiences = stack.audiences

@@ -16,6 +16,7 @@ from bihuan_cli.stack.layout import RunningStack, StateFolder
 from bihuan_cli.stack.plan import SERVICES, Engines, ProcessPlan, free_ports, plan_stack
 from bihuan_cli.stack.secrets import load_or_create, sha256_hex
 from bihuan_cli.stack.supervisor import Supervisor
+from bihuan_gateway.control.webhook_signature import WebhookSecrets
 from bihuan_identity.domain.keys import parse_peppers
 from bihuan_identity.domain.pseudonyms import PseudonymKeys
 from bihuan_identity.domain.receipts import ReceiptKeys
@@ -66,6 +67,13 @@ def test_identity_accepts_the_keys_of_a_new_stack(tmp_path: Path) -> None:
     secrets = load_or_create(tmp_path / "secrets.json")
     assert PseudonymKeys.parse(secrets.pseudonym_keys).epoch_at(0) == 1
     assert list(ReceiptKeys.parse(secrets.receipt_keys).public_keys()) == [1]
+
+
+def test_the_gateway_of_a_stack_signs_webhooks_and_may_reach_this_machine(tmp_path: Path) -> None:
+    plans = {plan.name: plan for plan in _plans(tmp_path)}
+    own = plans["gateway"].environment
+    assert len(WebhookSecrets.parse(own["BIHUAN_GATEWAY_WEBHOOK_SECRETS"]).of("acme")) == 1
+    assert own["BIHUAN_GATEWAY_WEBHOOK_ALLOW_LOOPBACK"] == "true"
 
 
 def test_services_that_serve_partners_can_ask_identity(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ async def test_events_are_taken_in_for_the_person_of_their_identifiers(world: Wo
         ],
         "links": [],
         "changed_attribute_count": 0,
+        "actions": [],
     }
     one, two = world.profiles.ingested
     assert (one.person, two.person) == (Resolved(1, sighting_of(1)),) * 2

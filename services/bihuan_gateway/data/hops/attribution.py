@@ -9,6 +9,7 @@ from bihuan_gateway.data.domain.traffic import UNSEEN, Traffic
 from bihuan_gateway.data.hops.coalescer import Coalescer
 from bihuan_gateway.data.hops.wire import consent_message
 from bihuan_gateway.data.ports import (
+    ActionEvent,
     Beacon,
     Consent,
     OrderEvent,
@@ -139,6 +140,10 @@ class GrpcEventLog:
         """Commit up to 1,000 order events in one call."""
         return await self._ask([_order_event(order) for order in orders])
 
+    async def record_actions(self, actions: Sequence[ActionEvent]) -> list[RecordResult]:
+        """Commit up to 1,000 engagements and leads in one call."""
+        return await self._ask([_action_event(action) for action in actions])
+
     def encode_beacon(self, beacon: Beacon) -> bytes:
         """Write a beacon in the form that is sent and spooled."""
         event = event_pb2.Event(
@@ -184,6 +189,24 @@ def _order_event(order: OrderEvent) -> event_pb2.Event:
     if order.person.person_id:
         event.person.person_id = order.person.person_id
         event.sighting_id = order.person.sighting_id
+    return event
+
+
+def _action_event(action: ActionEvent) -> event_pb2.Event:
+    event = event_pb2.Event(
+        event_type=common_pb2.EventType.Value(f"EVENT_TYPE_{action.kind}"),
+        event_id=action.event_id,
+        receive_time=to_timestamp(action.receive_time_us),
+        consent=consent_message(action.consent),
+        action=event_pb2.Action(
+            advertiser_id=action.advertiser_id, name=action.name, click_id=action.click_id, reference=action.reference
+        ),
+    )
+    if action.action_time_us is not None:
+        event.action.action_time.CopyFrom(to_timestamp(action.action_time_us))
+    if action.person.person_id:
+        event.person.person_id = action.person.person_id
+        event.sighting_id = action.person.sighting_id
     return event
 
 

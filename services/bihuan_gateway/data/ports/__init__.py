@@ -18,7 +18,15 @@ from bihuan_gateway.data.ports.decisions import (
     Landings,
     StoredDecision,
 )
-from bihuan_gateway.data.ports.effect import Beacon, EventLog, OrderEvent, OrderLine, Recorded, RecordResult
+from bihuan_gateway.data.ports.effect import (
+    ActionEvent,
+    Beacon,
+    EventLog,
+    OrderEvent,
+    OrderLine,
+    Recorded,
+    RecordResult,
+)
 from bihuan_gateway.data.ports.people import (
     NOBODY,
     Behaviour,
@@ -36,6 +44,7 @@ from bihuan_gateway.data.ports.people import (
 
 __all__ = [
     "NOBODY",
+    "ActionEvent",
     "Beacon",
     "Behaviour",
     "Budgets",

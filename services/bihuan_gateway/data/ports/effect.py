@@ -69,6 +69,22 @@ class OrderEvent:
     consent: Consent
 
 
+@dataclass(frozen=True, slots=True)
+class ActionEvent:
+    """An ENGAGEMENT or a LEAD; no time stands for that of receipt, and `person` is nobody where none may be stored."""
+
+    kind: str
+    event_id: str
+    advertiser_id: str
+    name: str
+    action_time_us: int | None
+    receive_time_us: int
+    click_id: str
+    reference: str
+    person: Resolved
+    consent: Consent
+
+
 class EventLog(Protocol):
     """Attribution's event log; what it answers as accepted is a committed row."""
 
@@ -82,6 +98,10 @@ class EventLog(Protocol):
 
     async def record_orders(self, orders: Sequence[OrderEvent]) -> list[RecordResult]:
         """Commit up to 1,000 order events in one call."""
+        ...
+
+    async def record_actions(self, actions: Sequence[ActionEvent]) -> list[RecordResult]:
+        """Commit up to 1,000 engagements and leads in one call."""
         ...
 
     def encode_beacon(self, beacon: Beacon) -> bytes:

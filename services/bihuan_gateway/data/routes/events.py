@@ -10,10 +10,12 @@ from starlette.routing import BaseRoute
 from bihuan_gateway.auth import principal_of
 from bihuan_gateway.control.access import Principal, require_admin, require_writer
 from bihuan_gateway.data.domain.naming import scoped_id
-from bihuan_gateway.data.ports import NOBODY, Behaviour, Consent, Fact, Link
+from bihuan_gateway.data.ports import NOBODY, ActionEvent, Behaviour, Consent, Fact, Link, RecordResult
 from bihuan_gateway.data.routes.decisions import identifiers_of
 from bihuan_gateway.data.routes.reading import BodyReader, json_response
+from bihuan_gateway.data.use_cases.actions import RecordActions, ReportedAction, action_pointer
 from bihuan_gateway.data.use_cases.ingest import Ingest, ReportedEvent, ReportedFacts, consent_of
+from bihuan_gateway.data.wire.actions import ActionBody, ActionResultBody
 from bihuan_gateway.data.wire.events import (
     AttributeUpdateBody,
     EventBody,
@@ -26,13 +28,21 @@ from bihuan_gateway.data.wire.events import (
 from bihuan_gateway.data.wire.parts import ConsentBody, Time, time_us
 from bihuan_gateway.hops import asked_by_us
 from bihuan_gateway.planes import NamedRoute
+from bihuan_shared.clock import Clock
+from bihuan_shared.errors import DeadlineExceeded, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
 class EventRoutes:
-    """Behaviour of any writer; attributes and links, which change what is known of everyone's persons, of admins."""
+    """
+    Behaviour of any writer, actions of any advertiser for admins and of its own for an advertiser's key.
+
+    Attributes and links, which change what is known of everyone's persons, are of admins.
+    """
 
     ingest: Ingest
+    record: RecordActions
+    clock: Clock
     _reader: BodyReader[EventsRequest] = field(default_factory=lambda: BodyReader(EventsRequest, strict=False))
 
     def routes(self) -> list[BaseRoute]:
@@ -40,18 +50,23 @@ class EventRoutes:
         return [NamedRoute("/v1/events", self.post, methods=["POST"])]
 
     async def post(self, request: Request) -> Response:
-        """Take in links, then attributes, then events."""
+        """Take in links, then attributes, then events, then actions."""
         principal = principal_of(request)
         require_writer(principal)
         body = await self._reader.read(request)
         if body.attributes or body.links:
             require_admin(principal)
+        now_us = self.clock.now_us()
+        actions = [_action(action, now_us) for action in body.actions]
+        # Before anything is taken in: what is another tenant's refuses the whole.
+        self.record.require_tenant(actions, principal.tenant)
         with asked_by_us():
             links = await self.ingest.links([_link(link) for link in body.links])
         # What the taxonomy refuses is the caller's, and comes with pointers.
         changed = await self.ingest.facts([_facts(update) for update in body.attributes])
         with asked_by_us():
             events = await self.ingest.events(_events(body.events, principal))
+        recorded = await self._actions(actions)
         return json_response(
             EventsResponse(
                 events=tuple(
@@ -68,8 +83,42 @@ class EventRoutes:
                     for link, result in zip(body.links, links, strict=True)
                 ),
                 changed_attribute_count=changed,
+                actions=tuple(
+                    ActionResultBody(
+                        event_id=action.event_id,
+                        outcome=result.outcome.value,
+                        reason=result.reason or None,
+                        pointer=action_pointer(result.field) or None,
+                    )
+                    for action, result in zip(body.actions, recorded, strict=True)
+                ),
             )
         )
+
+    async def _actions(self, actions: list[ReportedAction]) -> list[RecordResult]:
+        try:
+            with asked_by_us():
+                return await self.record(actions)
+        except DeadlineExceeded:
+            # Whether it was committed is not known; repeating is harmless, and 503 asks for it.
+            raise Unavailable("attribution did not answer in time; send it again") from None
+
+
+def _action(body: ActionBody, now_us: int) -> ReportedAction:
+    event = ActionEvent(
+        kind=body.type.upper(),
+        # Event ids are unique for ever: an advertiser's must not meet another's.
+        event_id=scoped_id(body.advertiser_id, body.event_id),
+        advertiser_id=body.advertiser_id,
+        name=body.name,
+        action_time_us=_instant(body.action_time),
+        receive_time_us=now_us,
+        click_id=body.click_id,
+        reference=body.reference,
+        person=NOBODY,
+        consent=consent_of(body.consent.purposes, body.consent.data_classes, body.consent.source),
+    )
+    return ReportedAction(identifiers_of(body.identifiers), event)
 
 
 def _instant(value: Time | None) -> int | None:

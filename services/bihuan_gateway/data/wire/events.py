@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bihuan_gateway.data.wire.actions import ActionBody, ActionResultBody, action_breaches
 from bihuan_gateway.data.wire.decisions import identifier_breaches
 from bihuan_gateway.data.wire.parts import (
+    OUT_OF_RANGE,
     Body,
     ConsentBody,
     Id128,
@@ -20,8 +22,6 @@ from bihuan_gateway.data.wire.parts import (
     time_us,
     too_long,
 )
-
-OUT_OF_RANGE = "must be in [1970, 2200)"
 
 BehaviourName = Literal[
     "VIEW", "SEARCH", "CLICK", "FAVOURITE", "CART", "ORDER", "REFUND",
@@ -76,22 +76,25 @@ class LinkBody(Body, frozen=True, kw_only=True):
 
 
 class EventsRequest(Body, frozen=True, kw_only=True):
-    """A batch; links are taken in first, then attributes, then events. At least one of the lists has an element."""
+    """A batch: links are taken in first, then attributes, events, actions. At least one of the lists has an element."""
 
     events: Annotated[tuple[EventBody, ...], Meta(max_length=1000)] = ()
     attributes: Annotated[tuple[AttributeUpdateBody, ...], Meta(max_length=1000)] = ()
     links: Annotated[tuple[LinkBody, ...], Meta(max_length=1000)] = ()
+    actions: Annotated[tuple[ActionBody, ...], Meta(max_length=1000)] = ()
 
     def breaches(self) -> Iterator[tuple[str, str]]:
         """Yield pointer and detail of what the types cannot say."""
-        if not (self.events or self.attributes or self.links):
-            yield "/events", "one of events, attributes and links must have an element"
+        if not (self.events or self.attributes or self.links or self.actions):
+            yield "/events", "one of events, attributes, links and actions must have an element"
         for place, event in enumerate(self.events):
             yield from _event_breaches(f"/events/{place}", event)
         for place, update in enumerate(self.attributes):
             yield from _update_breaches(f"/attributes/{place}", update)
         for place, link in enumerate(self.links):
             yield from _link_breaches(f"/links/{place}", link)
+        for place, action in enumerate(self.actions):
+            yield from action_breaches(f"/actions/{place}", action)
 
 
 def _event_breaches(pointer: str, event: EventBody) -> Iterator[tuple[str, str]]:
@@ -140,8 +143,9 @@ class LinkResultBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventsResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """One result an event and a link, in the order of the request."""
+    """One result an event, a link and an action, in the order of the request."""
 
     events: tuple[EventResultBody, ...]
     links: tuple[LinkResultBody, ...]
     changed_attribute_count: int
+    actions: tuple[ActionResultBody, ...] = ()

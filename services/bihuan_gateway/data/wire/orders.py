@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from bihuan_gateway.data.wire.decisions import identifier_breaches
-from bihuan_gateway.data.wire.events import OUT_OF_RANGE
 from bihuan_gateway.data.wire.parts import (
+    OUT_OF_RANGE,
     Body,
     ConsentBody,
     Currency,

@@ -9,6 +9,7 @@ from msgspec import Meta
 # `$` would let a trailing line feed pass.
 END = r"(?![\s\S])"
 MAX_MICROS = 10**15
+OUT_OF_RANGE = "must be in [1970, 2200)"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

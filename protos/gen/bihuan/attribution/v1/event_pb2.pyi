@@ -294,7 +294,7 @@ class Action(_message.Message):
     """The advertiser's own reference of the contact (LEAD); never a name, an address or a number of somebody."""
     @_builtins.property
     def action_time(self) -> _timestamp_pb2.Timestamp:
-        """When; up to 30 days back."""
+        """When; up to 30 days back. Absent means when it is received, so that it may be sent again without a time."""
 
     def __init__(
         self,

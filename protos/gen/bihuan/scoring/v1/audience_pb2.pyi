@@ -476,6 +476,68 @@ class BatchGetMembershipsResponse(_message.Message):
 Global___BatchGetMembershipsResponse: _TypeAlias = BatchGetMembershipsResponse  # noqa: Y015
 
 @_typing.final
+class UpdateAudienceMembersRequest(_message.Message):
+    """Request of UpdateAudienceMembers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    ADD_PERSONS_FIELD_NUMBER: _builtins.int
+    REMOVE_PERSONS_FIELD_NUMBER: _builtins.int
+    audience_id: _builtins.str
+    """Names it."""
+    advertiser_id: _builtins.str
+    """Whose it is."""
+    @_builtins.property
+    def add_persons(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.PersonRef]:
+        """Who comes in; whoever is named twice comes in."""
+
+    @_builtins.property
+    def remove_persons(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.PersonRef]:
+        """Who goes out."""
+
+    def __init__(
+        self,
+        *,
+        audience_id: _builtins.str = ...,
+        advertiser_id: _builtins.str = ...,
+        add_persons: _abc.Iterable[_common_pb2.PersonRef] | None = ...,
+        remove_persons: _abc.Iterable[_common_pb2.PersonRef] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_persons", b"add_persons", "advertiser_id", b"advertiser_id", "audience_id", b"audience_id", "remove_persons", b"remove_persons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAudienceMembersRequest: _TypeAlias = UpdateAudienceMembersRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAudienceMembersResponse(_message.Message):
+    """Response of UpdateAudienceMembers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def audience(self) -> Global___Audience:
+        """As it stands now."""
+
+    def __init__(
+        self,
+        *,
+        audience: Global___Audience | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAudienceMembersResponse: _TypeAlias = UpdateAudienceMembersResponse  # noqa: Y015
+
+@_typing.final
 class DeleteAudienceRequest(_message.Message):
     """Request of DeleteAudience."""
 

@@ -60,6 +60,11 @@ class AudienceServiceStub:
                 request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsRequest.SerializeToString,
                 response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsResponse.FromString,
                 _registered_method=True)
+        self.UpdateAudienceMembers = channel.unary_unary(
+                '/bihuan.scoring.v1.AudienceService/UpdateAudienceMembers',
+                request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersRequest.SerializeToString,
+                response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersResponse.FromString,
+                _registered_method=True)
         self.DeleteAudience = channel.unary_unary(
                 '/bihuan.scoring.v1.AudienceService/DeleteAudience',
                 request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.DeleteAudienceRequest.SerializeToString,
@@ -112,6 +117,14 @@ class AudienceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateAudienceMembers(self, request, context):
+        """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
+        audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteAudience(self, request, context):
         """Deletes an audience.
         """
@@ -153,6 +166,11 @@ def add_AudienceServiceServicer_to_server(servicer, server):
                     servicer.BatchGetMemberships,
                     request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsRequest.FromString,
                     response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsResponse.SerializeToString,
+            ),
+            'UpdateAudienceMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAudienceMembers,
+                    request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersRequest.FromString,
+                    response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersResponse.SerializeToString,
             ),
             'DeleteAudience': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteAudience,
@@ -301,6 +319,33 @@ class AudienceService:
             '/bihuan.scoring.v1.AudienceService/BatchGetMemberships',
             bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsRequest.SerializeToString,
             bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAudienceMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.scoring.v1.AudienceService/UpdateAudienceMembers',
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersRequest.SerializeToString,
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersResponse.FromString,
             options,
             channel_credentials,
             insecure,

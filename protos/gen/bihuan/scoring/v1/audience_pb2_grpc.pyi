@@ -45,6 +45,10 @@ class AudienceServiceStub:
     """Estimates how many persons an expression reaches. Not built yet."""
     BatchGetMemberships: _grpc.UnaryUnaryMultiCallable[_audience_pb2.BatchGetMembershipsRequest, _audience_pb2.BatchGetMembershipsResponse]
     """Tells which audiences up to 1,000 persons are in."""
+    UpdateAudienceMembers: _grpc.UnaryUnaryMultiCallable[_audience_pb2.UpdateAudienceMembersRequest, _audience_pb2.UpdateAudienceMembersResponse]
+    """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
+    audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
+    """
     DeleteAudience: _grpc.UnaryUnaryMultiCallable[_audience_pb2.DeleteAudienceRequest, _audience_pb2.DeleteAudienceResponse]
     """Deletes an audience."""
     DeletePerson: _grpc.UnaryUnaryMultiCallable[_audience_pb2.DeletePersonRequest, _audience_pb2.DeletePersonResponse]
@@ -67,6 +71,10 @@ class AudienceServiceAsyncStub(AudienceServiceStub):
     """Estimates how many persons an expression reaches. Not built yet."""
     BatchGetMemberships: _aio.UnaryUnaryMultiCallable[_audience_pb2.BatchGetMembershipsRequest, _audience_pb2.BatchGetMembershipsResponse]  # type: ignore[assignment]
     """Tells which audiences up to 1,000 persons are in."""
+    UpdateAudienceMembers: _aio.UnaryUnaryMultiCallable[_audience_pb2.UpdateAudienceMembersRequest, _audience_pb2.UpdateAudienceMembersResponse]  # type: ignore[assignment]
+    """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
+    audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
+    """
     DeleteAudience: _aio.UnaryUnaryMultiCallable[_audience_pb2.DeleteAudienceRequest, _audience_pb2.DeleteAudienceResponse]  # type: ignore[assignment]
     """Deletes an audience."""
     DeletePerson: _aio.UnaryUnaryMultiCallable[_audience_pb2.DeletePersonRequest, _audience_pb2.DeletePersonResponse]  # type: ignore[assignment]
@@ -116,6 +124,16 @@ class AudienceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audience_pb2.BatchGetMembershipsResponse, _abc.Awaitable[_audience_pb2.BatchGetMembershipsResponse]]:
         """Tells which audiences up to 1,000 persons are in."""
+
+    @_abc_1.abstractmethod
+    def UpdateAudienceMembers(
+        self,
+        request: _audience_pb2.UpdateAudienceMembersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audience_pb2.UpdateAudienceMembersResponse, _abc.Awaitable[_audience_pb2.UpdateAudienceMembersResponse]]:
+        """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
+        audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
+        """
 
     @_abc_1.abstractmethod
     def DeleteAudience(
