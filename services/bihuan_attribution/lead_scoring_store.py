@@ -18,7 +18,7 @@ from bihuan_attribution.domain.accounts import AdvertiserTerms, LeadRules
 from bihuan_attribution.domain.lead import Lead, LeadKey, LeadScore, RulesAt, revised, score
 from bihuan_attribution.domain.versions import VersionBook
 from bihuan_attribution.event_log_store import consumer_position, set_position
-from bihuan_attribution.lead_steps_store import Prospects, read_steps, touched
+from bihuan_attribution.lead_steps_store import Prospects, prospects_of, read_findings, read_happened, read_steps
 from bihuan_attribution.lead_store import read_leads, write_leads
 from bihuan_shared.sql import Database, conditional_upsert, upsert
 
@@ -27,8 +27,10 @@ MAX_STEPS: Final = 1_000
 """Actions, and touches, of one prospect that are read: the newest ones."""
 _BILLING: Final = "billing"
 _PERSONS: Final = "persons"
+_FINDINGS: Final = "findings"
 _ROUND: Final = "round"
 _CHANGES: Final = 50
+_OPERATIONS: Final = 500
 
 
 @dataclass(slots=True)
@@ -55,6 +57,7 @@ class _Plan:
     round: int
     upto: int
     change_id: int
+    finding_seq: int
     count: int = 0
     leads: list[Lead] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
@@ -101,10 +104,14 @@ class SqlLeadScoring:
         changes = _read_changes(connection, progress.get(_PERSONS, 0))
         # Where nobody keeps leads, nothing has to be read.
         upto = min(billed, position + limit) if scored else billed
-        plan = _Plan(progress.get(_ROUND, 0), max(position, upto), changes.last_id)
-        plan.count = plan.upto - position + (len(changes.person_ids) > 0)
+        seen = progress.get(_FINDINGS, 0)
+        finding, invalid = read_findings(connection, seen, _OPERATIONS)
+        plan = _Plan(progress.get(_ROUND, 0), max(position, upto), changes.last_id, finding)
+        plan.count = plan.upto - position + (len(changes.person_ids) > 0) + (finding > seen)
         if plan.count and scored:
-            prospects = touched(connection, position, plan.upto, scored)
+            happened = read_happened(connection, position, plan.upto, scored)
+            happened.token_ids |= invalid
+            prospects = prospects_of(connection, happened)
             prospects.person_ids |= changes.person_ids
             self._rescore(connection, prospects, changes, plan)
         return plan
@@ -138,8 +145,9 @@ class SqlLeadScoring:
         write_leads(connection, dialect, plan.leads, plan.gone)
         self._checkpoint("scored")
         set_position(connection, dialect, LEADS, plan.upto)
-        persons = upsert(dialect, table, key=["name"], update=["number"])
-        connection.execute(persons, [{"name": _PERSONS, "number": plan.change_id}])
+        others = upsert(dialect, table, key=["name"], update=["number"])
+        rows = [{"name": _PERSONS, "number": plan.change_id}, {"name": _FINDINGS, "number": plan.finding_seq}]
+        connection.execute(others, rows)
         self._checkpoint("positioned")
 
 

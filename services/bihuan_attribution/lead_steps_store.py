@@ -1,5 +1,6 @@
 """What prospects did, read from the touches and the actions that billing holds, under the persons of now."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -10,9 +11,12 @@ from bihuan_attribution import schema
 from bihuan_attribution.domain.event import EventType
 from bihuan_attribution.domain.intake import ACTION_MARK
 from bihuan_attribution.domain.lead import LeadKey, Step
+from bihuan_attribution.domain.order import OrderKey
 from bihuan_attribution.event_log_store import chunks
+from bihuan_attribution.order_store import of_keys
 from bihuan_attribution.wire import action_report
 
+_FINDING = "finding"
 _ACTIONS = (int(EventType.ENGAGEMENT), int(EventType.LEAD))
 _TOUCHES = (int(EventType.CLICK), int(EventType.LANDING))
 _Rows = Iterator["sa.Row[tuple[object, ...]]"]
@@ -26,25 +30,56 @@ class Prospects:
     token_ids: set[str] = field(default_factory=set)
 
 
-def touched(connection: sa.Connection, after: int, upto: int, advertiser_ids: Iterable[str]) -> Prospects:
-    """Whose leads the billed events above a position, of some advertisers, may change."""
+@dataclass(slots=True)
+class Happened:
+    """What may have changed leads: tokens whose touches changed, and actions, by their keys among orders."""
+
+    token_ids: set[str] = field(default_factory=set)
+    actions: set[OrderKey] = field(default_factory=set)
+
+
+def read_happened(connection: sa.Connection, after: int, upto: int, advertiser_ids: Iterable[str]) -> Happened:
+    """What the billed events above a position were about, of some advertisers."""
     table = schema.events
-    found = Prospects()
-    tokens: set[str] = set()
-    actions: set[str] = set()
+    found = Happened()
     for chunk in chunks(advertiser_ids):
-        query = sa.select(table.c.event_type, table.c.event_id, table.c.token_id)
+        query = sa.select(table.c.event_type, table.c.event_id, table.c.token_id, table.c.advertiser_id)
         inside = (table.c.position > after) & (table.c.position <= upto)
         for row in connection.execute(query.where(inside, table.c.advertiser_id.in_(chunk))):
             if row.event_type in _ACTIONS:
-                actions.add(f"{ACTION_MARK}{EventType(row.event_type).word}/{row.event_id}")
+                name = f"{ACTION_MARK}{EventType(row.event_type).word}/{row.event_id}"
+                found.actions.add((row.advertiser_id, name))
             elif row.token_id:
                 # An impression may have let a click through that waited for it.
-                tokens.add(row.token_id)
-    _add_touching(connection, found, tokens)
+                found.token_ids.add(row.token_id)
+    return found
+
+
+def read_findings(connection: sa.Connection, after: int, limit: int) -> tuple[int, set[str]]:
+    """
+    The tokens of touches that were found to be invalid after an operation, and the last operation looked at.
+
+    Nothing tells by an event that they are invalid now.
+    """
+    table = schema.operations
+    query = sa.select(table.c.seq, table.c.kind, table.c.body).where(table.c.seq > after)
+    last, tokens = after, set[str]()
+    for row in connection.execute(query.order_by(table.c.seq).limit(limit)):
+        last = row.seq
+        if row.kind == _FINDING:
+            tokens |= {cause.partition("/")[2] for cause in json.loads(row.body)["told"]["events"]}
+    return last, tokens
+
+
+def prospects_of(connection: sa.Connection, happened: Happened) -> Prospects:
+    """Whose leads may have changed: of the touches, of the actions, and of actions that name the touches' clicks."""
+    found = Prospects()
+    _add_touching(connection, found, happened.token_ids)
     orders = schema.orders
-    conditions: list[sa.ColumnElement[bool]] = [orders.c.order_id.in_(chunk) for chunk in chunks(actions)]
-    conditions += [orders.c.click_id.in_(chunk) & orders.c.outcome.in_(_ACTIONS) for chunk in chunks(tokens)]
+    conditions = [of_keys(orders, chunk) for chunk in chunks(happened.actions)]
+    conditions += [
+        orders.c.click_id.in_(chunk) & orders.c.outcome.in_(_ACTIONS) for chunk in chunks(happened.token_ids)
+    ]
     for condition in conditions:
         for who in connection.execute(sa.select(orders.c.person_id, orders.c.click_id).where(condition)):
             if who.person_id:

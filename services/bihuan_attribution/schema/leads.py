@@ -42,5 +42,5 @@ lead_progress = sa.Table(
     metadata,
     sa.Column("name", TEXT, primary_key=True),
     int_("number"),
-    comment="`persons`: the last change of who is who that leads were brought up to; `round`: how often they were.",
+    comment="What leads were brought up to: the last of changes (`persons`) and of operations (`findings`); how often.",
 )

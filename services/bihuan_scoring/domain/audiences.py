@@ -43,6 +43,15 @@ class MemberSet(Protocol):
         ...
 
 
+def changed_by(members: MemberSet, add: Sequence[int], remove: Sequence[int]) -> MemberSet:
+    """The same set after some went out and others came in; whoever is named twice is in."""
+    for person_id in remove:
+        members.discard(person_id)
+    for person_id in add:
+        members.add(person_id)
+    return members
+
+
 @dataclass(frozen=True, slots=True)
 class Audience:
     """

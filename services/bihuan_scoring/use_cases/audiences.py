@@ -9,6 +9,7 @@ from bihuan_scoring.domain.audiences import (
     Audience,
     AudienceState,
     MemberSet,
+    changed_by,
     definition_sha256,
     require_persons,
 )
@@ -177,11 +178,7 @@ class Audiences:
             if audience.expression or audience_id not in self._members:
                 raise FailedPrecondition(f"audience {audience_id} is no list that is ready")
             members = self._members[audience_id].copy()
-            for person_id in remove:
-                members.discard(person_id)
-            for person_id in add:
-                members.add(person_id)
-            self._settle(members)
+            self._settle(changed_by(members, add, remove))
             if members.serialize() == self._members[audience_id].serialize():
                 return audience
             changed = audience.ready(len(members))
