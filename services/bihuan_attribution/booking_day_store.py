@@ -1,7 +1,7 @@
 """Booked days in SQL: awarded under the head of terms, charged under those of billing and of the ledger."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from bihuan_attribution import schema
 from bihuan_attribution.account_store import read_placements
 from bihuan_attribution.billing_store import add_figures, write_spendings
-from bihuan_attribution.booking_store import booking_of, last_awarded
+from bihuan_attribution.booking_store import booking_of, day_of_row, last_awarded
 from bihuan_attribution.books_store import read_spendings
 from bihuan_attribution.bulk import insert_rows
 from bihuan_attribution.domain.booking import BookingDay, DayState, award
@@ -28,13 +28,7 @@ from bihuan_attribution.ledger_store import note_operation, read_purses, write_e
 from bihuan_attribution.terms_store import read_terms
 from bihuan_shared.sql import Database
 
-_NAMES = tuple(one.name for one in fields(BookingDay) if one.name != "state")
 _table = schema.booking_days
-
-
-def day_of_row(row: "sa.Row[tuple[object, ...]]") -> BookingDay:
-    """A day from a row of its table."""
-    return BookingDay(**{name: getattr(row, name) for name in _NAMES}, state=DayState(row.state))
 
 
 class SqlBookingDays:

@@ -8,8 +8,7 @@ from itertools import islice
 import sqlalchemy as sa
 
 from bihuan_attribution import schema
-from bihuan_attribution.booking_day_store import day_of_row
-from bihuan_attribution.booking_store import booking_of, last_awarded
+from bihuan_attribution.booking_store import booking_of, day_of_row, last_awarded
 from bihuan_attribution.domain.booking import BookingDay, DayState, open_day
 from bihuan_attribution.use_cases.keep_days import DayQuery
 from bihuan_shared.sql import Database

@@ -7,12 +7,13 @@ from datetime import date
 import sqlalchemy as sa
 
 from bihuan_attribution import schema
-from bihuan_attribution.domain.booking import Booking
+from bihuan_attribution.domain.booking import Booking, BookingDay, DayState
 from bihuan_attribution.domain.booking_rules import check_currency, check_new, is_cancelled_now
 from bihuan_attribution.domain.terms import TermsBook
 from bihuan_attribution.event_log_store import AWARDED_HEAD, chunks
 
 _NAMES = tuple(one.name for one in fields(Booking))
+_DAY_NAMES = tuple(one.name for one in fields(BookingDay) if one.name != "state")
 
 
 def put_bookings(
@@ -64,6 +65,11 @@ def last_awarded(connection: sa.Connection) -> date:
 def booking_of(row: "sa.Row[tuple[object, ...]]") -> Booking:
     """A booking from a row of its table."""
     return Booking(**{name: getattr(row, name) for name in _NAMES})
+
+
+def day_of_row(row: "sa.Row[tuple[object, ...]]") -> BookingDay:
+    """A day from a row of its table."""
+    return BookingDay(**{name: getattr(row, name) for name in _DAY_NAMES}, state=DayState(row.state))
 
 
 def _rivals(connection: sa.Connection, booking: Booking) -> list[Booking]:

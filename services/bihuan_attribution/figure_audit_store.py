@@ -1,5 +1,5 @@
 """
-The figures of reports recomputed from what they are figures of: touches, orders, the ledger, what was not billed.
+The figures of reports recomputed from what they are figures of: touches, orders, ledger, booked days, what was free.
 
 It shares no rule with the posting path, which adds differences batch by batch: everything is counted and summed here
 by SQL over the state that came of it. The traffic source of a placement is left out of the comparison, as terms that
@@ -76,6 +76,13 @@ FROM parts JOIN orders o ON o.advertiser_id = parts.advertiser_id AND o.order_id
 JOIN touches t ON t.token_id = parts.token_id AND t.event_type = 3 AND t.invalid = ''
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 """
+_DAYS: Final = """
+SELECT advertiser_id, campaign_id, '' AS ad_group_id, '' AS creative_id, '' AS audience_id, placement_id,
+       '' AS promoter_id, 'cpd' AS pricing_model, currency, start_time_us - start_time_us % 3600000000 AS hour_us,
+       'spend_nanos' AS figure, SUM(day_rate_micros * 1000) AS amount
+FROM booking_days WHERE state = 4
+GROUP BY 1, 2, 6, 9, 10
+"""
 _ITEMS: Final = """
 SELECT t.advertiser_id, t.campaign_id, t.ad_group_id, t.creative_id, t.audience_id, t.placement_id, t.promoter_id,
        t.pricing_model, o.currency, o.order_time_us - o.order_time_us % 3600000000 AS hour_us,
@@ -137,7 +144,7 @@ def held_figures(connection: sa.Connection) -> Rows:
 def recompute(connection: sa.Connection) -> Rows:
     """The figures as they follow from touches, orders, ledger entries and what was not billed."""
     found: Rows = defaultdict(lambda: defaultdict(int))
-    for query in (_FIGURES, _ORDERS):
+    for query in (_FIGURES, _ORDERS, _DAYS):
         for row in connection.execute(sa.text(query)):
             found[tuple(row[: len(KEY_NAMES)])][row.figure] += int(row.amount)
     _add_direct_orders(connection, found)

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from bihuan_attribution.domain.booking import BookingDay, DayState
 from bihuan_attribution.domain.event import EventType
 from bihuan_attribution.domain.period import period_of
 
@@ -163,6 +164,21 @@ def event_faults(row: StoredEntry, event: CausingEvent | None) -> Iterable[Fault
     if row.kind == "charge" and row.charged_nanos != price_nanos:
         detail = f"charges {row.charged_nanos}; the token of {event.cause_id} says {price_nanos}"
         yield Fault("price", row.entry_id, detail)
+
+
+def day_fault(row: StoredEntry, day: BookingDay | None) -> Fault | None:
+    """What is wrong with how an entry stands to the booked day that caused it; `day` is None where there is none."""
+    if day is None:
+        return Fault("cause", row.entry_id, f"there is no booked day {row.cause_id}")
+    if day.state is not DayState.CHARGED:
+        return Fault("cause", row.entry_id, f"the booked day {row.cause_id} is {day.state.name.lower()}")
+    told = (day.advertiser_id, day.campaign_id, day.currency, day.start_time_us)
+    if (row.advertiser_id, row.campaign_id, row.currency, row.entry_time_us) != told:
+        return Fault("cause", row.entry_id, f"has not the campaign, the currency or the begin of {row.cause_id}")
+    if row.charged_nanos != day.day_rate_micros * 1000:
+        detail = f"charges {row.charged_nanos}; the rate of {row.cause_id} is {day.day_rate_micros * 1000}"
+        return Fault("price", row.entry_id, detail)
+    return None
 
 
 def operation_fault(row: StoredEntry, body: Mapping[str, object] | None) -> Fault | None:

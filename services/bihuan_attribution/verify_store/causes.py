@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 
 from bihuan_attribution import schema
-from bihuan_attribution.domain.proof import CausingEvent, Fault, StoredEntry, event_faults, operation_fault
+from bihuan_attribution.booking_store import day_of_row
+from bihuan_attribution.domain.booking import BookingDay
+from bihuan_attribution.domain.proof import CausingEvent, Fault, StoredEntry, day_fault, event_faults, operation_fault
 from bihuan_attribution.event_log_store import chunks
 
 _Operations = dict[tuple[str, str], Mapping[str, object]]
@@ -21,8 +23,9 @@ def cause_faults(connection: sa.Connection, rows: Sequence[StoredEntry]) -> Iter
         if row.cause_type == "event":
             yield from event_faults(row, events.get(row.position))
         elif row.cause_type == "booking":
-            if row.cause_id not in days:
-                yield Fault("cause", row.entry_id, f"there is no booked day {row.cause_id}")
+            wrong = day_fault(row, days.get(row.cause_id))
+            if wrong is not None:
+                yield wrong
         else:
             found = (operations[key] for name in _operation_ids(row) if (key := (row.cause_type, name)) in operations)
             fault = operation_fault(row, next(found, None))
@@ -69,10 +72,10 @@ def _content(body: str) -> Mapping[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def _read_days(connection: sa.Connection, causes: set[str]) -> set[str]:
+def _read_days(connection: sa.Connection, causes: set[str]) -> dict[str, BookingDay]:
     table = schema.booking_days
-    found: set[str] = set()
+    found: dict[str, BookingDay] = {}
     for chunk in chunks({cause.rpartition("/")[0] for cause in causes}):
-        query = sa.select(table.c.booking_id, table.c.date).where(table.c.booking_id.in_(chunk))
-        found |= {f"{row.booking_id}/{row.date}" for row in connection.execute(query)}
+        query = sa.select(table).where(table.c.booking_id.in_(chunk))
+        found |= {one.cause_id: one for one in map(day_of_row, connection.execute(query))}
     return found
