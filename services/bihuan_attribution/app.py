@@ -10,6 +10,7 @@ from bihuan.attribution.v1 import attribution_pb2_grpc
 from bihuan.common.v1 import common_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.billing_store import BILLING, SqlBilling
+from bihuan_attribution.book_rows_store import SqlBookRows
 from bihuan_attribution.budget_state_store import SqlBudgetState
 from bihuan_attribution.budget_store import RedisBudgets
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
@@ -18,20 +19,21 @@ from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.metrics import CONSUMER_LAG, PERSONS_LAG
 from bihuan_attribution.order_file_store import SqlOrderFiles
 from bihuan_attribution.person_store import SqlPersons
-from bihuan_attribution.reconcile_store import SqlAuditor
+from bihuan_attribution.reconcile.auditor import LakeAuditor
 from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.rpc.ports import Ports
 from bihuan_attribution.rpc.service import AttributionServicer
 from bihuan_attribution.settings import AttributionSettings
 from bihuan_attribution.terms_store import SqlTerms
 from bihuan_attribution.use_cases.consume import Bell, Pace, follow
+from bihuan_attribution.use_cases.feed_books import BookFeed
 from bihuan_attribution.use_cases.pass_on import FAN_OUT, FAN_OUT_BATCH, LAKE, FanOut, LakeFeed
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_attribution.use_cases.settle_budgets import BATCH, BUDGETS, BudgetSettler
 from bihuan_shared.clock import Clock, clock_from
-from bihuan_shared.lake import open_lake
+from bihuan_shared.lake import Lake, open_lake
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.rpc.server import ServiceApp
@@ -63,6 +65,8 @@ class _Parts:
     reserver: Reserver
     settler: BudgetSettler
     persons: SqlPersons
+    lake: Lake
+    auditor: LakeAuditor
     committed: Bell
 
 
@@ -79,6 +83,7 @@ async def build(settings: AttributionSettings) -> ServiceApp:
 
     async def close() -> None:
         await parts.recorder.close()
+        await parts.auditor.close()
         await parts.database.close()
         await parts.redis.aclose()
 
@@ -106,7 +111,7 @@ async def _open(settings: AttributionSettings) -> _Parts:
     await terms.refresh()
     committed = Bell()
     reserver = Reserver(budgets, truth, terms, clock)
-    persons = SqlPersons(database)
+    persons, lake = SqlPersons(database), open_lake(settings.lake_url)
     return _Parts(
         clock=clock,
         database=database,
@@ -119,6 +124,8 @@ async def _open(settings: AttributionSettings) -> _Parts:
         reserver=reserver,
         settler=BudgetSettler(log, budgets, truth, terms, reserver, persons),
         persons=persons,
+        lake=lake,
+        auditor=LakeAuditor(database, lake, committed.ring),
         committed=committed,
     )
 
@@ -134,7 +141,7 @@ def _ports(parts: _Parts) -> Ports:
         ledger=SqlLedger(parts.database),
         reports=SqlReports(parts.database),
         orders=SqlOrderFiles(parts.database),
-        auditor=SqlAuditor(parts.database),
+        auditor=parts.auditor,
         push_balance=parts.settler.push_balance,
     )
 
@@ -142,7 +149,8 @@ def _ports(parts: _Parts) -> Ports:
 def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]:
     stream: StreamWriter[common_pb2.AcceptedEvent] = StreamWriter(parts.redis, STREAM, shards=settings.event_shards)
     fan_out = FanOut(parts.log, StreamSink(stream))
-    lake = LakeFeed(parts.log, LakeSink(open_lake(settings.lake_url)))
+    lake = LakeFeed(parts.log, LakeSink(parts.lake))
+    books = BookFeed(SqlBookRows(parts.database, parts.lake))
     committed, billed = parts.committed, Bell()
     persons = PersonFollower(
         parts.redis,
@@ -159,6 +167,7 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
         ("budgets", partial(follow, parts.settler.step, billed.listener(), Pace(BATCH, _PASS_ON_PAUSE_S))),
         ("fanout", partial(follow, fan_out.step, committed.listener(), Pace(FAN_OUT_BATCH, _PASS_ON_PAUSE_S))),
         ("lake", partial(follow, lake.step, committed.listener(), _LAKE_PACE)),
+        ("lake_books", partial(follow, books.step, billed.listener(), _LAKE_PACE)),
         ("persons", persons.run),
         ("terms", partial(follow, partial(_refresh, parts.terms), asyncio.Event())),
         ("lag", partial(follow, partial(_measure, parts.log), asyncio.Event())),

@@ -9,6 +9,7 @@ from bihuan_attribution.schema.books import (
     operations,
     periods,
     postings,
+    traffic_limits,
     unbilled,
 )
 from bihuan_attribution.schema.columns import metadata
@@ -50,5 +51,6 @@ __all__ = [
     "rejections",
     "terms",
     "touches",
+    "traffic_limits",
     "unbilled",
 ]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bihuan_cli.commands.data import running_client
-from bihuan_cli.replay.totals import books_total, reconciliation, report
+from bihuan_cli.replay.totals import Reconciliation, books_total, reconciliation, report
 from bihuan_shared.clock import parse_rfc3339_us
 
 
@@ -25,14 +25,22 @@ async def reconcile(state: Path, console: Console, *, as_json: bool) -> bool:
     if as_json:
         console.print_json(msgspec.json.encode(books).decode())
     else:
-        table = Table("currency", "ledger", "fold over events", "difference", title="Reconciliation (nanos)")
-        for item in books.currencies:
-            figures = (item.ledger_charged_nanos, item.fold_charged_nanos, item.difference_nanos)
-            table.add_row(item.currency, *(f"{figure:,}" for figure in figures))
-        console.print(table)
-        for reason, count in sorted(books.unbilled.items()):
-            console.print(f"not billed, {reason}: {count:,}")
-    return books_total(books)["difference_nanos"] == 0
+        _print_books(books, console)
+    return books_total(books)["difference_nanos"] == 0 and not any(one.difference_nanos for one in books.accounts)
+
+
+def _print_books(books: Reconciliation, console: Console) -> None:
+    table = Table("currency", "account", "ledger", "fold over the lake", "difference", title="Reconciliation (nanos)")
+    for item in books.currencies:
+        figures = (item.ledger_charged_nanos, item.fold_charged_nanos, item.difference_nanos)
+        table.add_row(item.currency, "charged; all differences", *(f"{figure:,}" for figure in figures))
+    for one in books.accounts:
+        amounts = (one.ledger_nanos, one.fold_nanos, one.difference_nanos)
+        table.add_row(one.currency, one.account, *(f"{amount:,}" for amount in amounts))
+    console.print(table)
+    console.print(f"compared at position {books.compared_position:,}; billed: {books.billed_count:,}")
+    for reason, count in sorted(books.unbilled.items()):
+        console.print(f"not billed, {reason}: {count:,}")
 
 
 async def show_report(state: Path, dimensions: str, console: Console, *, as_json: bool) -> None:

@@ -10,7 +10,6 @@ from bihuan.attribution.v1 import attribution_pb2, event_pb2, ledger_pb2, terms_
 from bihuan.common.v1 import common_pb2
 from bihuan_gateway.control.insight import (
     Balance,
-    CurrencyReconciliation,
     LedgerEntry,
     OrderAttribution,
     OrderItem,
@@ -20,6 +19,7 @@ from bihuan_gateway.control.insight import (
     ReportRow,
     Touch,
 )
+from bihuan_gateway.control.reconcile_hop import reconciliation_of
 from bihuan_gateway.control.resources import Terms
 from bihuan_gateway.hops import asked_by_us
 from bihuan_shared.clock import to_timestamp, to_us
@@ -122,26 +122,11 @@ class AttributionHop:
             answer = await self.stub.ListLedgerEntries(request)
         return [_entry(entry) for entry in answer.entries], answer.next_page_token
 
-    async def reconcile(self) -> Reconciliation:
-        """Compare the ledger with the events."""
+    async def reconcile(self, *, positions_only: bool = False) -> Reconciliation:
+        """Compare the ledger with the events, or only tell where the consumers are."""
         with asked_by_us():
-            answer = await self.stub.Reconcile(attribution_pb2.ReconcileRequest())
-        return Reconciliation(
-            currencies=tuple(
-                CurrencyReconciliation(
-                    one.currency,
-                    one.debit_nanos,
-                    one.credit_nanos,
-                    one.ledger_charged_nanos,
-                    one.fold_charged_nanos,
-                    one.difference_nanos,
-                )
-                for one in answer.currencies
-            ),
-            unbilled={one.reason: one.count for one in answer.unbilled},
-            head_position=answer.head_position,
-            consumers={one.consumer: one.position for one in answer.consumers},
-        )
+            answer = await self.stub.Reconcile(attribution_pb2.ReconcileRequest(positions_only=positions_only))
+        return reconciliation_of(answer)
 
     async def attribution_of(self, advertiser_id: str, order_id: str) -> OrderAttribution:
         """Explain one order."""

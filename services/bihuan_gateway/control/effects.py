@@ -64,10 +64,10 @@ class Effects:
             advertiser_id=tenant or "", campaign_id=campaign_id or "", page_size=page_size, page_token=page_token
         )
 
-    async def reconcile(self, principal: Principal) -> Reconciliation:
-        """Compare the books with the events (admins)."""
+    async def reconcile(self, principal: Principal, *, positions_only: bool = False) -> Reconciliation:
+        """Compare the books with the events, or only tell where the consumers of the log are (admins)."""
         require_admin(principal)
-        return await self.books.reconcile()
+        return await self.books.reconcile(positions_only=positions_only)
 
     async def attribution_of(self, principal: Principal, order_id: str, advertiser_id: str | None) -> OrderAttribution:
         """Explain one order; who sees several tenants must say whose it is (InvalidArgument)."""

@@ -191,8 +191,8 @@ class Books(Protocol):
         """Return entries, oldest first, and the token of the next page; empty filters match all."""
         ...
 
-    async def reconcile(self) -> Reconciliation:
-        """Compare the ledger with the events."""
+    async def reconcile(self, *, positions_only: bool = False) -> Reconciliation:
+        """Compare the ledger with the events, or only tell where the consumers of the log are."""
         ...
 
     async def attribution_of(self, advertiser_id: str, order_id: str) -> OrderAttribution:

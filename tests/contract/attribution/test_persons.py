@@ -14,7 +14,7 @@ from bihuan.attribution.v1 import event_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.domain.reserve import ReserveOutcome
 from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow, FrequencyCap
-from bihuan_attribution.person_history import PersonHistory
+from bihuan_attribution.reconcile.person_history import PersonHistory
 from bihuan_attribution.use_cases.explain import explain_order
 from bihuan_shared.clock import HOUR_US
 from bihuan_shared.errors import Unavailable
@@ -196,6 +196,7 @@ async def test_books_agree_with_the_fold_whatever_becomes_of_persons(
                 known.append(dict(owner))
         if chance.random() < 0.7:
             await world.bill(limit=chance.choice([1, 3, 1_000]))
+        if chance.random() < 0.2:
             await world.reconcile()
     await world.bill()
     await world.reconcile()
