@@ -91,18 +91,21 @@ class Fold:
         connection.execute("SET preserve_insertion_order = false")
         for dataset, schema in TABLES.items():
             connection.register(f"lake_{dataset}", self._lake.dataset(dataset, schema))
-        event_count = self._measure(connection)
+        rows, positions = self._measure(connection)
         for name in ("10_rules", "20_terms", "30_events"):
             self._script(connection, name)
+        if rows > positions:
+            self._script(connection, "31_repeated")
+        self._script(connection, "32_counted")
         self._tell_persons(connection)
         self._script(connection, "40_spans")
         _note_changed_limits(connection)
         for name in ("50_charges", "60_orders", "70_accounts", "80_reasons"):
             self._script(connection, name)
-        return _folded(connection, event_count)
+        return _folded(connection, positions)
 
-    def _measure(self, connection: duckdb.DuckDBPyConnection) -> int:
-        """Set what the statements refer to; the answer is how many positions there are."""
+    def _measure(self, connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+        """Set what the statements refer to; the answer is how many rows of events there are, and positions."""
         upto = self._cut.position
         query = """
             SELECT count(*), count(DISTINCT log_position), coalesce(max(receive_time_us), 0)
@@ -112,8 +115,7 @@ class Fold:
         connection.execute(f"SET VARIABLE upto = {upto}::BIGINT")
         connection.execute(f"SET VARIABLE last_operation = {self._cut.last_operation}::BIGINT")
         connection.execute(f"SET VARIABLE latest_us = {latest_us}::BIGINT")
-        connection.execute(f"SET VARIABLE repeated = {rows != positions}")
-        return positions
+        return rows, positions
 
     def _script(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         text = (files("bihuan_attribution.reconcile") / "sql" / f"{name}.sql").read_text()

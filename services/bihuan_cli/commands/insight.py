@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -11,6 +12,9 @@ from bihuan_cli.commands.data import running_client
 from bihuan_cli.replay.totals import Reconciliation, books_total, reconciliation, report
 from bihuan_shared.clock import parse_rfc3339_us
 
+RECONCILE_TIMEOUT_S: Final = 150.0
+"""The whole lake is read; the gateway gives up before."""
+
 
 def cut_off_us(text: str) -> int:
     """The instant that a text names in microseconds since the epoch; now for an empty text."""
@@ -19,7 +23,7 @@ def cut_off_us(text: str) -> int:
 
 async def reconcile(state: Path, console: Console, *, as_json: bool) -> bool:
     """Print the comparison; True where the books and the events agree to the nano."""
-    client, _ = running_client(state)
+    client, _ = running_client(state, timeout_s=RECONCILE_TIMEOUT_S)
     async with client:
         books = await reconciliation(client)
     if as_json:

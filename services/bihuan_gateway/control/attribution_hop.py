@@ -19,7 +19,7 @@ from bihuan_gateway.control.insight import (
     ReportRow,
     Touch,
 )
-from bihuan_gateway.control.reconcile_hop import reconciliation_of
+from bihuan_gateway.control.reconcile_hop import RECONCILE_TIMEOUT_S, reconciliation_of
 from bihuan_gateway.control.resources import Terms
 from bihuan_gateway.hops import asked_by_us
 from bihuan_shared.clock import to_timestamp, to_us
@@ -125,7 +125,8 @@ class AttributionHop:
     async def reconcile(self, *, positions_only: bool = False) -> Reconciliation:
         """Compare the ledger with the events, or only tell where the consumers are."""
         with asked_by_us():
-            answer = await self.stub.Reconcile(attribution_pb2.ReconcileRequest(positions_only=positions_only))
+            request = attribution_pb2.ReconcileRequest(positions_only=positions_only)
+            answer = await self.stub.Reconcile(request, timeout=RECONCILE_TIMEOUT_S)
         return reconciliation_of(answer)
 
     async def attribution_of(self, advertiser_id: str, order_id: str) -> OrderAttribution:

@@ -1,7 +1,12 @@
 """The comparison of books and events, as attribution tells it."""
 
+from typing import Final
+
 from bihuan.attribution.v1 import attribution_pb2
 from bihuan_gateway.control.insight import AccountReconciliation, CurrencyReconciliation, Reconciliation
+
+RECONCILE_TIMEOUT_S: Final = 600.0
+"""The whole lake is read, so the call may take as long as the request that asks for it."""
 
 
 def reconciliation_of(answer: attribution_pb2.ReconcileResponse) -> Reconciliation:

@@ -105,13 +105,15 @@ class World:
         person: int = 7,
         sighting: int = 0,
         promoter: str = "",
+        creative: str = "cr",
+        placement: str = "pl",
     ) -> str:
         self.nonces += 1
         token = TrackingToken(
             token_id=token_id,
             decision_id=f"d-{token_id}",
-            creative_id="cr",
-            placement_id="pl",
+            creative_id=creative,
+            placement_id=placement,
             campaign_id=terms.campaign_id,
             advertiser_id=terms.advertiser_id,
             ad_group_id="ag",
@@ -180,6 +182,11 @@ class World:
         while count := await self.billing.bill(limit):
             total += count
         return total
+
+    @property
+    def lake_folder(self) -> Path:
+        """Where the lake's files are, while it is in a folder."""
+        return Path(self.lake_url)
 
     async def drain(self) -> None:
         """Bring the lake up to the books."""

@@ -44,7 +44,7 @@ SELECT c.position, c.counted, c.placement_id, c.advertiser_id, c.currency, c.rec
         WHEN k.known IS NULL OR k.known >= c.counted THEN 'no_terms'
         WHEN k.currency <> c.currency THEN 'currency_mismatch'
         WHEN r.reason IS NOT NULL THEN r.reason
-        WHEN f.cause IS NOT NULL THEN 'ivt_finding'
+        WHEN f.cause IS NOT NULL THEN concat('finding_', f.reason)
         ELSE 'billed'
     END AS reason
 FROM counted c
