@@ -18,6 +18,8 @@ from bihuan_shared.sql import Database
 PATIENCE_S: Final = 5.0
 """How long the lake may take to come up to billing."""
 _POLL_S: Final = 0.05
+# The last one is what DuckDB makes of an error while it reads a registered dataset.
+_UNREADABLE: Final = (OSError, duckdb.IOException, duckdb.InvalidInputException)
 
 
 class LakeAuditor:
@@ -78,7 +80,7 @@ class LakeAuditor:
         except asyncio.CancelledError:
             fold.interrupt()
             raise
-        except (OSError, duckdb.IOException) as error:
+        except _UNREADABLE as error:
             raise Unavailable("the lake cannot be read") from error
         finally:
             with suppress(KeyError):
