@@ -15,6 +15,9 @@ from bihuan_shared.clock import parse_rfc3339_us
 RECONCILE_TIMEOUT_S: Final = 150.0
 """The whole lake is read; the gateway gives up before."""
 
+MISSING: Final = "missing_in_lake"
+"""The reason under which events are counted that the lake does not hold."""
+
 
 def cut_off_us(text: str) -> int:
     """The instant that a text names in microseconds since the epoch; now for an empty text."""
@@ -22,7 +25,7 @@ def cut_off_us(text: str) -> int:
 
 
 async def reconcile(state: Path, console: Console, *, as_json: bool) -> bool:
-    """Print the comparison; True where the books and the events agree to the nano."""
+    """Print the comparison; True where the books and the lake agree to the nano, and the lake lacks no event."""
     client, _ = running_client(state, timeout_s=RECONCILE_TIMEOUT_S)
     async with client:
         books = await reconciliation(client)
@@ -30,7 +33,8 @@ async def reconcile(state: Path, console: Console, *, as_json: bool) -> bool:
         console.print_json(msgspec.json.encode(books).decode())
     else:
         _print_books(books, console)
-    return books_total(books)["difference_nanos"] == 0 and not any(one.difference_nanos for one in books.accounts)
+    differences = books_total(books)["difference_nanos"], *(one.difference_nanos for one in books.accounts)
+    return not any(differences) and MISSING not in books.unbilled
 
 
 def _print_books(books: Reconciliation, console: Console) -> None:
