@@ -86,4 +86,16 @@ def reconciliation(found: Reconciliation) -> pb.ReconcileResponse:
         unbilled=[pb.UnbilledCount(reason=reason, count=count) for reason, count in found.unbilled],
         head_position=found.head_position,
         consumers=[pb.ConsumerPosition(consumer=name, position=position) for name, position in found.consumers],
+        accounts=[
+            pb.AccountReconciliation(
+                currency=one.currency,
+                account=one.account,
+                ledger_nanos=one.ledger_nanos,
+                fold_nanos=one.fold_nanos,
+                difference_nanos=one.difference_nanos,
+            )
+            for one in found.accounts
+        ],
+        compared_position=found.compared_position,
+        billed_count=found.billed_count,
     )

@@ -12,6 +12,7 @@ from bihuan.attribution.v1 import attribution_pb2_grpc
 from bihuan.common.v1 import common_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.billing_store import BILLING, SqlBilling
+from bihuan_attribution.book_rows_store import SqlBookRows
 from bihuan_attribution.booking_day_store import SqlBookingDays
 from bihuan_attribution.booking_list_store import SqlBookingList
 from bihuan_attribution.budget_state_store import SqlBudgetState
@@ -31,7 +32,7 @@ from bihuan_attribution.payout_store import SqlPayouts
 from bihuan_attribution.period_store import SqlPeriods
 from bihuan_attribution.person_store import SqlPersons
 from bihuan_attribution.reach_store import REACH, REACH_BATCH, SqlReach, prepare_reach
-from bihuan_attribution.reconcile_store import SqlAuditor
+from bihuan_attribution.reconcile.auditor import LakeAuditor
 from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.rpc.ports import Ports
 from bihuan_attribution.rpc.service import AttributionServicer
@@ -39,6 +40,7 @@ from bihuan_attribution.settings import AttributionSettings
 from bihuan_attribution.terms_store import SqlTerms
 from bihuan_attribution.trace_store import SqlEntryFiles
 from bihuan_attribution.use_cases.consume import Bell, Pace, follow
+from bihuan_attribution.use_cases.feed_books import BookFeed
 from bihuan_attribution.use_cases.keep_days import DayKeeper
 from bihuan_attribution.use_cases.learn_channels import ChannelLearner
 from bihuan_attribution.use_cases.pass_on import FAN_OUT, FAN_OUT_BATCH, LAKE, FanOut, LakeFeed
@@ -49,7 +51,7 @@ from bihuan_attribution.use_cases.settle_budgets import BATCH, BUDGETS, BudgetSe
 from bihuan_attribution.use_cases.settlement_ports import Settlement
 from bihuan_attribution.verify_store import SqlVerifier
 from bihuan_shared.clock import Clock, background_time_us, clock_from
-from bihuan_shared.lake import open_lake
+from bihuan_shared.lake import Lake, open_lake
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.rpc.server import ServiceApp
@@ -83,6 +85,8 @@ class _Parts:
     reserver: Reserver
     settler: BudgetSettler
     persons: SqlPersons
+    lake: Lake
+    auditor: LakeAuditor
     committed: Bell
     keys: KeyRing
     reach: SqlReach
@@ -103,6 +107,7 @@ async def build(settings: AttributionSettings) -> ServiceApp:
     async def close() -> None:
         await parts.recorder.close()
         await parts.learner.close()
+        await parts.auditor.close()
         await parts.database.close()
         await parts.redis.aclose()
 
@@ -130,7 +135,7 @@ async def _open(settings: AttributionSettings) -> _Parts:
     await terms.refresh()
     committed = Bell()
     reserver = Reserver(budgets, truth, terms, clock)
-    persons = SqlPersons(database)
+    persons, lake = SqlPersons(database), open_lake(settings.lake_url)
     return _Parts(
         clock=clock,
         database=database,
@@ -143,6 +148,8 @@ async def _open(settings: AttributionSettings) -> _Parts:
         reserver=reserver,
         settler=BudgetSettler(log, budgets, truth, terms, reserver, persons),
         persons=persons,
+        lake=lake,
+        auditor=LakeAuditor(database, lake, committed.ring),
         committed=committed,
         keys=keys,
         reach=SqlReach(database, await prepare_reach(database, os.urandom(32))),
@@ -163,7 +170,7 @@ def _ports(parts: _Parts) -> Ports:
         orders=SqlOrderFiles(parts.database),
         paths=SqlOrderPaths(parts.database),
         weights=parts.learner,
-        auditor=SqlAuditor(parts.database),
+        auditor=parts.auditor,
         payables=SqlPayables(parts.database),
         settlement=Settlement(
             payouts=SqlPayouts(parts.database),
@@ -184,7 +191,8 @@ def _ports(parts: _Parts) -> Ports:
 def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]:
     stream: StreamWriter[common_pb2.AcceptedEvent] = StreamWriter(parts.redis, STREAM, shards=settings.event_shards)
     fan_out = FanOut(parts.log, StreamSink(stream))
-    lake = LakeFeed(parts.log, LakeSink(open_lake(settings.lake_url)))
+    lake = LakeFeed(parts.log, LakeSink(parts.lake))
+    books = BookFeed(SqlBookRows(parts.database, parts.lake))
     committed, billed = parts.committed, Bell()
     persons = PersonFollower(
         parts.redis,
@@ -206,6 +214,7 @@ def _background(parts: _Parts, settings: AttributionSettings) -> Sequence[_Task]
         ("reach", partial(follow, parts.reach.step, billed.listener(), _REACH_PACE)),
         ("fanout", partial(follow, fan_out.step, committed.listener(), Pace(FAN_OUT_BATCH, _PASS_ON_PAUSE_S))),
         ("lake", partial(follow, lake.step, committed.listener(), _LAKE_PACE)),
+        ("lake_books", partial(follow, books.step, billed.listener(), _LAKE_PACE)),
         ("persons", persons.run),
         ("terms", partial(follow, partial(_refresh, parts.terms), asyncio.Event())),
         ("bookings", partial(follow, days.step, asyncio.Event())),

@@ -27,6 +27,7 @@ from bihuan_attribution.event_log_store import (
 from bihuan_attribution.ledger_store import write_entries
 from bihuan_attribution.order_store import write_beliefs, write_orders
 from bihuan_attribution.person_store import as_now
+from bihuan_attribution.traffic_limits_store import note_limits
 from bihuan_shared.clock import Clock
 from bihuan_shared.failpoints import failpoint
 from bihuan_shared.sql import Database, insert_ignore
@@ -66,13 +67,15 @@ class SqlBilling:
     def bill_in(self, connection: sa.Connection, limit: int, now_us: int) -> int:
         """As `bill`, in a transaction of the caller, booked at `now_us`."""
         lock_head(connection, BILLING_HEAD)
-        events = as_now(connection, read_log(connection, consumer_position(connection, BILLING), limit))
+        position = consumer_position(connection, BILLING)
+        events = as_now(connection, read_log(connection, position, limit))
         if not events:
             return 0
+        note_limits(connection, self._limits, position)
         billing = Billing(read_books(connection, events, self._limits), self._limits)
         billing.take(events)
         self._checkpoint("folded")
-        self._write(connection, billing, now_us)
+        self._write(connection, billing, events[-1].position, now_us)
         self._checkpoint("written")
         write_spendings(connection, self._database.dialect, billing.books.spendings)
         self._checkpoint("budgets")
@@ -81,7 +84,7 @@ class SqlBilling:
         self._checkpoint("positioned")
         return len(events)
 
-    def _write(self, connection: sa.Connection, billing: Billing, now_us: int) -> None:
+    def _write(self, connection: sa.Connection, billing: Billing, upto: int, now_us: int) -> None:
         dialect, effects = self._database.dialect, billing.effects
         _write_touches(connection, effects)
         _write_ranks(connection, effects)
@@ -94,7 +97,7 @@ class SqlBilling:
         write_entries(connection, dialect, effects.entries, book_time_us=now_us, purses=purses)
         self._checkpoint("entries")
         if effects.unbilled:
-            rows = [asdict(one) for one in effects.unbilled]
+            rows = [asdict(one) | {"noted_position": upto} for one in effects.unbilled]
             connection.execute(insert_ignore(dialect, schema.unbilled), rows)
         add_figures(connection, dialect, effects, now_us)
 

@@ -108,12 +108,10 @@ def _read_impressions(connection: sa.Connection, tokens: set[str]) -> dict[str, 
     """What the tokens began with: their impressions, or the clicks of promoters' links."""
     table = schema.touches
     found: dict[str, Impression] = {}
-    begins = (table.c.event_type == int(EventType.IMPRESSION)) | (
-        (table.c.event_type == int(EventType.CLICK)) & (table.c.promoter_id != "")
-    )
+    begins = sa.case((table.c.promoter_id != "", int(EventType.CLICK)), else_=int(EventType.IMPRESSION))
     for chunk in chunks(tokens):
         query = sa.select(table.c.token_id, table.c.bill_time_us, table.c.invalid)
-        for row in connection.execute(query.where(table.c.token_id.in_(chunk), begins)):
+        for row in connection.execute(query.where(table.c.token_id.in_(chunk), table.c.event_type == begins)):
             found[row.token_id] = Impression(row.bill_time_us, row.invalid)
     return found
 

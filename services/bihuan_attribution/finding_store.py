@@ -8,12 +8,12 @@ import sqlalchemy as sa
 
 from bihuan_attribution import schema
 from bihuan_attribution.account_store import read_placements
-from bihuan_attribution.billing_store import add_figures, write_spendings
+from bihuan_attribution.billing_store import BILLING, add_figures, write_spendings
 from bihuan_attribution.domain.books import Books, Effects
 from bihuan_attribution.domain.event import EventType
 from bihuan_attribution.domain.findings import Credit, Credited, Finding, Told, cause_of, credit_finding
 from bihuan_attribution.domain.touch import Touch
-from bihuan_attribution.event_log_store import BILLING_HEAD, LEDGER_HEAD, chunks, lock_head
+from bihuan_attribution.event_log_store import BILLING_HEAD, LEDGER_HEAD, chunks, consumer_position, lock_head
 from bihuan_attribution.ledger_store import note_operation, read_purses, write_entries
 from bihuan_attribution.rank_store import read_charges
 from bihuan_attribution.terms_store import read_terms
@@ -53,7 +53,9 @@ class SqlFindings:
         books = _read_books(connection, touches)
         effects, done = credit_finding(finding, touches, books, now_us)
         self._write(connection, books, effects, done, now_us)
-        note_operation(connection, FINDING, finding.finding_id, now_us, {"told": told, "done": _done_body(done)})
+        # What was billed by then is what the finding could give back.
+        body = {"told": told, "done": _done_body(done), "position": consumer_position(connection, BILLING)}
+        note_operation(connection, FINDING, finding.finding_id, now_us, body)
         return done
 
     def _write(self, connection: sa.Connection, books: Books, effects: Effects, done: Credited, now_us: int) -> None:

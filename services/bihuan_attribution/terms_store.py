@@ -18,11 +18,12 @@ from bihuan_attribution.domain.terms import (
     TermsBook,
     is_new,
 )
-from bihuan_attribution.event_log_store import TERMS_HEAD, chunks, lock_head, move_head
+from bihuan_attribution.event_log_store import TERMS_HEAD, chunks, consumer_position, lock_head, move_head
 from bihuan_attribution.use_cases.ports import TermsBatch
 from bihuan_shared.errors import FailedPrecondition
 from bihuan_shared.sql import Database
 
+_BILLING = "billing"
 _LISTS = ("caps", "commission_rates", "item_ids")
 _PLAIN = tuple(one.name for one in fields(CampaignTerms) if one.name not in _LISTS)
 
@@ -64,7 +65,15 @@ def _put_all(connection: sa.Connection, batch: TermsBatch) -> int:
         count += put_bookings(connection, batch.bookings, terms, batch.take_time_us, head + count)
     if count:
         move_head(connection, TERMS_HEAD, head + count)
+        _note_position(connection, head)
     return count
+
+
+def _note_position(connection: sa.Connection, head: int) -> None:
+    """Note with what is new how far billing is: serializable, so each batch knew all of it or nothing."""
+    position = consumer_position(connection, _BILLING)
+    for table in (schema.terms, schema.advertiser_terms, schema.placement_terms):
+        connection.execute(table.update().where(table.c.seq > head).values(billing_position=position))
 
 
 def _put_campaigns(connection: sa.Connection, terms: Sequence[CampaignTerms], seq: int) -> int:

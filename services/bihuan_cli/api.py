@@ -40,17 +40,18 @@ class GatewayClient:
     idempotent by its ids. With a replay clock, `time_us` is the time that a call happens at.
     """
 
-    def __init__(self, url: str, key: str, *, connections: int = 64) -> None:
+    def __init__(self, url: str, key: str, *, connections: int = 64, timeout_s: float = CALL_TIMEOUT_S) -> None:
         self._url = url
         self._headers = {"authorization": f"Bearer {key}"}
         self._connections = connections
+        self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
         self._random = random.Random()  # noqa: S311 - jitter only
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections),
-            timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             auto_decompress=False,
         )
         return self

@@ -272,7 +272,7 @@ def edge_rules(settings: Settings) -> EdgeRules:
     return EdgeRules(
         replay=settings.clock == "replay",
         public=PUBLIC,
-        lists=frozenset({"/v1/audiences"}),
+        lists=frozenset({"/v1/audiences", "/v1/ledger/reconciliation"}),
         max_body_bytes=settings.max_body_bytes,
         max_list_body_bytes=settings.max_list_body_bytes,
         timeout_s=settings.request_timeout_s,

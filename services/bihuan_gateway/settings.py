@@ -38,7 +38,7 @@ class Settings(ServerSettings):
     request_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
     """Time a request may take."""
     list_timeout_s: Annotated[float, Field(gt=0, le=600)] = 120.0
-    """Time a request with a member list may take."""
+    """Time a request with a member list may take, and the reconciliation of the books."""
     terms_wait_s: Annotated[float, Field(ge=0, le=10)] = 1.0
     """How long a write of what has terms waits for attribution to take them."""
     webhook_secrets: SecretStr = SecretStr("")

@@ -79,7 +79,7 @@ class Shop:
         """
         deadline_s = time.monotonic() + PATIENCE_S
         while True:
-            books = self.reconcile()
+            books = self.reconcile(positions_only="true")
             rows = self.client.get("/v1/reports", params={"dimensions": "advertiser"}).json()["rows"]
             row: dict[str, Any] = next((row for row in rows if row["advertiser"] == self.name), {})
             billed = all(position >= books["head_position"] for position in books["consumers"].values())
@@ -88,8 +88,8 @@ class Shop:
                 return row
             time.sleep(0.05)
 
-    def reconcile(self) -> Any:
-        answer = self.client.get("/v1/ledger/reconciliation")
+    def reconcile(self, **params: str) -> Any:
+        answer = self.client.get("/v1/ledger/reconciliation", params=params)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

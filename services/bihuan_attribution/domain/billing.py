@@ -59,8 +59,11 @@ class Billing:
 
     def _take_ad(self, event: LoggedEvent, ad: AdFacts) -> None:
         # A promoter's link is no advertisement that was shown: its click is where everything begins.
-        if event.event_type is EventType.IMPRESSION or (ad.promoter_id and event.event_type is EventType.CLICK):
+        if event.event_type is (EventType.CLICK if ad.promoter_id else EventType.IMPRESSION):
             self._begin(event, ad)
+            return
+        if event.event_type is EventType.IMPRESSION:
+            self._count(event, ad, None)
             return
         impression = self.books.impressions.get(ad.token_id)
         if impression is not None and in_time(event, impression.receive_time_us):

@@ -73,7 +73,8 @@ class BooksRpc(Served):
         return pb.DepositResponse(entry=answers.ledger_entry(booked))
 
     async def Reconcile(  # noqa: N802  # the contract's name
-        self, _request: pb.ReconcileRequest, _context: Context[pb.ReconcileRequest, pb.ReconcileResponse]
+        self, request: pb.ReconcileRequest, _context: Context[pb.ReconcileRequest, pb.ReconcileResponse]
     ) -> pb.ReconcileResponse:
-        """Compare the books with the independent fold."""
-        return answers.reconciliation(await self._ports.auditor.reconcile())
+        """Compare the books with the independent fold, or only tell where the consumers are."""
+        auditor = self._ports.auditor
+        return answers.reconciliation(await (auditor.positions() if request.positions_only else auditor.reconcile()))

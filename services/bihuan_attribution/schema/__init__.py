@@ -10,6 +10,7 @@ from bihuan_attribution.schema.books import (
     operations,
     periods,
     postings,
+    traffic_limits,
     unbilled,
 )
 from bihuan_attribution.schema.columns import metadata
@@ -58,5 +59,6 @@ __all__ = [
     "rejections",
     "terms",
     "touches",
+    "traffic_limits",
     "unbilled",
 ]

@@ -80,6 +80,16 @@ unbilled = sa.Table(
     sa.Column("reason", TEXT, primary_key=True),
     text("currency"),
     int_("amount_nanos"),
+    int_("noted_position"),
+    comment="`noted_position` is the last position of the batch that noted it; it only grows, unlike `position`.",
+)
+traffic_limits = sa.Table(
+    "traffic_limits",
+    metadata,
+    sa.Column("seq", BigId, primary_key=True, autoincrement=False),
+    int_("position"),
+    text("content"),
+    comment="The limits of invalid traffic, JSON, that hold for what is billed above a position.",
 )
 periods = sa.Table(
     "periods",

@@ -28,7 +28,9 @@ terms = sa.Table(
     text("commission_rates"),
     text("shop_id"),
     text("item_ids"),
+    int_("billing_position"),
     sa.Index("ix_terms_advertiser", "advertiser_id"),
+    comment="`billing_position` is how far billing was when a version came: what is above it was billed with it.",
 )
 advertiser_terms = sa.Table(
     "advertiser_terms",
@@ -41,6 +43,7 @@ advertiser_terms = sa.Table(
     text("time_zone"),
     int_("credit_limit_micros"),
     text("leads"),
+    int_("billing_position"),
 )
 placement_terms = sa.Table(
     "placement_terms",
@@ -52,6 +55,7 @@ placement_terms = sa.Table(
     text("publisher_id"),
     int_("revenue_share_ppm"),
     text("traffic_source"),
+    int_("billing_position"),
 )
 bookings = sa.Table(
     "bookings",

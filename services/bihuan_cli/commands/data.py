@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bihuan_cli.api import GatewayClient
+from bihuan_cli.api import CALL_TIMEOUT_S, GatewayClient
 from bihuan_cli.datasets.bandit import read_impressions
 from bihuan_cli.datasets.journey import JourneyReader
 from bihuan_cli.replay.bandit import replay_bandit
@@ -25,13 +25,14 @@ CALLS_AT_ONCE = 4
 BANDIT_FILE = "random/all"
 
 
-def running_client(state: Path) -> tuple[GatewayClient, RunningStack]:
+def running_client(state: Path, *, timeout_s: float = CALL_TIMEOUT_S) -> tuple[GatewayClient, RunningStack]:
     """A client of the stack that runs on a state folder; raises FailedPrecondition where none does."""
     folder = StateFolder(state.resolve())
     running = RunningStack.read(folder.stack)
     if running is None:
         raise FailedPrecondition(f"no stack runs on {state}; start one with `bihuan up`")
-    return GatewayClient(running.gateway_url, load_or_create(folder.secrets).admin_key), running
+    key = load_or_create(folder.secrets).admin_key
+    return GatewayClient(running.gateway_url, key, timeout_s=timeout_s), running
 
 
 class LoadMark:

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from bihuan_cli.api import GatewayClient
-from bihuan_cli.replay.totals import reconciliation
+from bihuan_cli.replay.totals import positions
 from bihuan_shared.errors import Unavailable
 
 PATIENCE_S = 60.0
@@ -19,10 +19,10 @@ async def wait_for_events(client: GatewayClient) -> None:
 
     Raises Unavailable after PATIENCE_S.
     """
-    head = (await reconciliation(client)).head_position
+    head = (await positions(client)).head_position
     behind: dict[str, int] = {}
     for _ in range(int(PATIENCE_S / POLL_S)):
-        behind = {name: at for name, at in (await reconciliation(client)).consumers.items() if at < head}
+        behind = {name: at for name, at in (await positions(client)).consumers.items() if at < head}
         if not behind:
             return
         await asyncio.sleep(POLL_S)

@@ -49,6 +49,16 @@ class CurrencyBooks(msgspec.Struct):
     difference_nanos: int
 
 
+class AccountBooks(msgspec.Struct):
+    """One account of `GET /v1/ledger/reconciliation`."""
+
+    currency: str
+    account: str
+    ledger_nanos: int
+    fold_nanos: int
+    difference_nanos: int
+
+
 class Reconciliation(msgspec.Struct):
     """The answer of `GET /v1/ledger/reconciliation`."""
 
@@ -56,6 +66,9 @@ class Reconciliation(msgspec.Struct):
     unbilled: dict[str, int]
     head_position: int
     consumers: dict[str, int]
+    accounts: list[AccountBooks] = []
+    compared_position: int = 0
+    billed_count: int = 0
 
 
 class EntryPosting(msgspec.Struct):
@@ -118,8 +131,13 @@ async def count_entries(client: GatewayClient, advertiser_id: str, kind: str) ->
 
 
 async def reconciliation(client: GatewayClient) -> Reconciliation:
-    """The books against the fold over the events."""
+    """The books against the fold over the event lake."""
     return await client.get("/v1/ledger/reconciliation", Reconciliation)
+
+
+async def positions(client: GatewayClient) -> Reconciliation:
+    """Where the consumers of the event log are; nothing is compared, so it may be asked often."""
+    return await client.get("/v1/ledger/reconciliation", Reconciliation, params=[("positions_only", "true")])
 
 
 def add_up(rows: list[ReportRow], *, advertiser_prefix: str) -> Totals:

@@ -7,12 +7,12 @@ from bihuan.attribution.v1 import attribution_pb2, ledger_pb2
 from bihuan.common.v1 import common_pb2
 from bihuan_gateway.control.insight import (
     Balance,
-    CurrencyReconciliation,
     EntryQuery,
     LedgerEntry,
     Posting,
     Reconciliation,
 )
+from bihuan_gateway.control.reconcile_hop import RECONCILE_TIMEOUT_S, reconciliation_of
 from bihuan_gateway.hops import asked_by_us
 from bihuan_shared.clock import to_timestamp, to_us
 
@@ -58,26 +58,12 @@ class AttributionHop:
             answer = await self.stub.ListLedgerEntries(request)
         return [ledger_entry(entry) for entry in answer.entries], answer.next_page_token
 
-    async def reconcile(self) -> Reconciliation:
-        """Compare the ledger with the events."""
+    async def reconcile(self, *, positions_only: bool = False) -> Reconciliation:
+        """Compare the ledger with the events, or only tell where the consumers are."""
         with asked_by_us():
-            answer = await self.stub.Reconcile(attribution_pb2.ReconcileRequest())
-        return Reconciliation(
-            currencies=tuple(
-                CurrencyReconciliation(
-                    one.currency,
-                    one.debit_nanos,
-                    one.credit_nanos,
-                    one.ledger_charged_nanos,
-                    one.fold_charged_nanos,
-                    one.difference_nanos,
-                )
-                for one in answer.currencies
-            ),
-            unbilled={one.reason: one.count for one in answer.unbilled},
-            head_position=answer.head_position,
-            consumers={one.consumer: one.position for one in answer.consumers},
-        )
+            request = attribution_pb2.ReconcileRequest(positions_only=positions_only)
+            answer = await self.stub.Reconcile(request, timeout=RECONCILE_TIMEOUT_S)
+        return reconciliation_of(answer)
 
 
 def ledger_entry(entry: ledger_pb2.LedgerEntry) -> LedgerEntry:

@@ -45,7 +45,7 @@ class Effects:
             await self.catalogue.get(principal, Kind.CAMPAIGNS, query.campaign_id)
         return await self.books.entries(replace(query, advertiser_id=tenant))
 
-    async def reconcile(self, principal: Principal) -> Reconciliation:
-        """Compare the books with the events (admins)."""
+    async def reconcile(self, principal: Principal, *, positions_only: bool = False) -> Reconciliation:
+        """Compare the books with the events, or only tell where the consumers of the log are (admins)."""
         require_admin(principal)
-        return await self.books.reconcile()
+        return await self.books.reconcile(positions_only=positions_only)

@@ -74,10 +74,28 @@ class CurrencyReconciliation:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountReconciliation:
+    """One account, or a group that is folded as one, in the books and in the fold; the difference must be 0."""
+
+    currency: str
+    account: str
+    ledger_nanos: int
+    fold_nanos: int
+    difference_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """The comparison by currency, what was not billed by reason, and where the consumers of the log are."""
+    """
+    The comparison by currency and account, and where the consumers of the log are.
+
+    Of the events up to `compared_position`, `billed_count` were billed and the others not, each for one reason.
+    """
 
     currencies: tuple[CurrencyReconciliation, ...]
     unbilled: dict[str, int]
     head_position: int
     consumers: dict[str, int]
+    accounts: tuple[AccountReconciliation, ...] = ()
+    compared_position: int = 0
+    billed_count: int = 0

@@ -210,6 +210,6 @@ class Books(Protocol):
         """Return entries, oldest first, and the token of the next page."""
         ...
 
-    async def reconcile(self) -> Reconciliation:
-        """Compare the ledger with the events."""
+    async def reconcile(self, *, positions_only: bool = False) -> Reconciliation:
+        """Compare the ledger with the events, or only tell where the consumers of the log are."""
         ...

@@ -21,6 +21,7 @@ HopToken = Annotated[
 
 AsOf = Annotated[Moment | None, Query(description="what was believed then: only what was booked by this time")]
 OrderId = Annotated[str | None, Query(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+PositionsOnly = Annotated[bool, Query(description="tell where the consumers of the event log are, and compare nothing")]
 
 
 class PostingView(BaseModel):
@@ -70,13 +71,30 @@ class CurrencyView(BaseModel):
     difference_nanos: int
 
 
+class AccountReconciliationView(BaseModel):
+    """One account in the books and in the fold; `advertiser:<id>` is balance and receivable together."""
+
+    currency: str
+    account: str
+    ledger_nanos: int
+    fold_nanos: int
+    difference_nanos: int
+
+
 class ReconciliationView(BaseModel):
-    """The comparison; `difference_nanos` is 0 or something is wrong."""
+    """
+    The comparison; `difference_nanos` is 0 or something is wrong.
+
+    `billed_count` and the counts of `unbilled`, but for its reasons `rejected_…`, sum to `compared_position`.
+    """
 
     currencies: list[CurrencyView]
     unbilled: dict[str, int]
     head_position: int
     consumers: dict[str, int]
+    accounts: list[AccountReconciliationView]
+    compared_position: int
+    billed_count: int
 
 
 def to_micros(nanos: int) -> int:
@@ -111,6 +129,6 @@ async def list_entries(
 
 
 @router.get("/v1/ledger/reconciliation", response_model=ReconciliationView)
-async def reconcile(control: Control, caller: Caller) -> JSONResponse:
-    """Compare the ledger with an independent fold over the events (admin)."""
-    return JSONResponse(asdict(await control.effects.reconcile(caller)))
+async def reconcile(control: Control, caller: Caller, *, positions_only: PositionsOnly = False) -> JSONResponse:
+    """Compare the ledger with an independent fold over the event lake (admin)."""
+    return JSONResponse(asdict(await control.effects.reconcile(caller, positions_only=positions_only)))

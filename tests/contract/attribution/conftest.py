@@ -1,8 +1,11 @@
 """A whole attribution over a real database, without the wire."""
 
+import shutil
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from redis.asyncio.cluster import RedisCluster
@@ -11,6 +14,7 @@ from bihuan.attribution.v1 import event_pb2
 from bihuan.common.v1 import common_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.billing_store import SqlBilling
+from bihuan_attribution.book_rows_store import SqlBookRows
 from bihuan_attribution.budget_state_store import SqlBudgetState
 from bihuan_attribution.budget_store import RedisBudgets
 from bihuan_attribution.domain.event import Result
@@ -18,12 +22,15 @@ from bihuan_attribution.domain.invalid_traffic import TrafficLimits
 from bihuan_attribution.domain.reserve import Answer, Candidate, Item
 from bihuan_attribution.domain.terms import CampaignTerms
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
+from bihuan_attribution.event_sinks import LakeSink
 from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.order_file_store import SqlOrderFiles
 from bihuan_attribution.person_store import SqlPersons
-from bihuan_attribution.reconcile_store import SqlAuditor
+from bihuan_attribution.reconcile.auditor import LakeAuditor
 from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.terms_store import SqlTerms
+from bihuan_attribution.use_cases.feed_books import BookFeed
+from bihuan_attribution.use_cases.pass_on import LakeFeed
 from bihuan_attribution.use_cases.ports import Reconciliation, TermsBatch
 from bihuan_attribution.use_cases.put_terms import TermsView, put_terms
 from bihuan_attribution.use_cases.record_events import Recorder
@@ -31,6 +38,7 @@ from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_attribution.use_cases.settle_budgets import BudgetSettler
 from bihuan_attribution.wire import incoming_event
 from bihuan_shared.clock import DAY_US, FixedClock, to_timestamp
+from bihuan_shared.lake import open_lake
 from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.sql import Database
 from bihuan_shared.tokens import KeyRing, TrackingToken
@@ -70,6 +78,7 @@ class World:
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW_US))
     keys: KeyRing = field(default_factory=lambda: KeyRing({"k1": b"k" * 32}))
     nonces: int = 0
+    lake_url: str = ""
 
     def __post_init__(self) -> None:
         self.log = SqlEventLog(self.database)
@@ -80,6 +89,12 @@ class World:
         self.orders = SqlOrderFiles(self.database)
         self.billing = SqlBilling(self.database, self.clock, LIMITS)
         self.persons = SqlPersons(self.database)
+        if not self.lake_url:
+            self.lake_url = mkdtemp(prefix="bihuan-lake-")
+            weakref.finalize(self, shutil.rmtree, self.lake_url, ignore_errors=True)
+        self.lake = open_lake(self.lake_url)
+        self.events_feed = LakeFeed(self.log, LakeSink(self.lake))
+        self.books_feed = BookFeed(SqlBookRows(self.database, self.lake))
 
     def token(
         self,
@@ -90,13 +105,15 @@ class World:
         person: int = 7,
         sighting: int = 0,
         promoter: str = "",
+        creative: str = "cr",
+        placement: str = "pl",
     ) -> str:
         self.nonces += 1
         token = TrackingToken(
             token_id=token_id,
             decision_id=f"d-{token_id}",
-            creative_id="cr",
-            placement_id="pl",
+            creative_id=creative,
+            placement_id=placement,
             campaign_id=terms.campaign_id,
             advertiser_id=terms.advertiser_id,
             ad_group_id="ag",
@@ -166,9 +183,31 @@ class World:
             total += count
         return total
 
+    @property
+    def lake_folder(self) -> Path:
+        """Where the lake's files are, while it is in a folder."""
+        return Path(self.lake_url)
+
+    async def drain(self) -> None:
+        """Bring the lake up to the books."""
+        while await self.events_feed.step() + await self.books_feed.step():
+            pass
+
+    async def audit(self) -> Reconciliation:
+        """What the fold over the lake says, whether it agrees or not."""
+        await self.drain()
+        auditor = LakeAuditor(self.database, self.lake)
+        try:
+            return await auditor.reconcile()
+        finally:
+            await auditor.close()
+
     async def reconcile(self) -> Reconciliation:
-        found = await SqlAuditor(self.database).reconcile()
+        found = await self.audit()
         assert all(one.difference_nanos == 0 for one in found.currencies), found
+        assert all(one.difference_nanos == 0 for one in found.accounts), found
+        events = sum(count for reason, count in found.unbilled if not reason.startswith("rejected_"))
+        assert found.billed_count + events == found.compared_position, found
         return found
 
     async def charged(self) -> int:

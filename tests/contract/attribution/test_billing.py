@@ -250,3 +250,22 @@ async def test_terms_are_taken_once_and_conflicts_are_refused(world: "World") ->
     assert stale.value.reason == "STALE_TERMS"
     with pytest.raises(FailedPrecondition):
         await world.terms.put(TermsBatch([replace(held, campaign_id="new", currency="EUR")]))
+
+
+@pytest.mark.parametrize("first", ["impression", "click"])
+async def test_token_of_a_promoter_begins_with_its_click_also_where_it_was_shown(world: "World", first: str) -> None:
+    sold = replace((await world.terms.since(0))[1][0], campaign_id="viewed", bills_viewable=True)
+    await world.terms.put(TermsBatch([sold]))
+    token = world.token("t1", sold, promoter="pia")
+    robot = world.beacon("impression", token)
+    robot.signals.known_bot = True
+    begun = {"impression": robot, "click": world.beacon("click", token)}
+    second = "click" if first == "impression" else "impression"
+    await world.record(begun[first])
+    await world.bill()
+    await world.record(world.beacon("viewable", token))
+    await world.bill()
+    await world.record(begun[second])
+    await world.bill()
+    assert await world.charged() == 2_000_000
+    assert dict((await world.reconcile()).unbilled)["ivt_known_bot"] == 1

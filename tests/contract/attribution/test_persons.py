@@ -196,6 +196,7 @@ async def test_books_agree_with_the_fold_whatever_becomes_of_persons(
                 known.append(dict(owner))
         if chance.random() < 0.7:
             await world.bill(limit=chance.choice([1, 3, 1_000]))
+        if chance.random() < 0.2:
             await world.reconcile()
     await world.bill()
     await world.reconcile()

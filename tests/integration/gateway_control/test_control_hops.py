@@ -23,6 +23,7 @@ from bihuan.scoring.v1 import audience_pb2
 from bihuan.scoring.v1.audience_pb2_grpc import AudienceServiceServicer, add_AudienceServiceServicer_to_server
 from bihuan_gateway.control.attribution_hop import AttributionHop
 from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, TaxonomyHop
+from bihuan_gateway.control.insight import AccountReconciliation
 from bihuan_gateway.control.order_attribution import ModelQuery, ModelRow
 from bihuan_gateway.control.payables_hop import PayablesHop
 from bihuan_gateway.control.reports import ReportQuery
@@ -95,6 +96,13 @@ class Attribution(AttributionServiceServicer):
             unbilled=[attribution_pb2.UnbilledCount(reason="unmatched", count=2)],
             head_position=4,
             consumers=[attribution_pb2.ConsumerPosition(consumer="billing", position=4)],
+            accounts=[
+                attribution_pb2.AccountReconciliation(
+                    currency="USD", account="platform:cash", ledger_nanos=-2, fold_nanos=3, difference_nanos=-5
+                )
+            ],
+            compared_position=3 if not request.positions_only else 0,
+            billed_count=1,
         )
 
     async def GetAttribution(  # noqa: N802 - named by the contract
@@ -306,6 +314,9 @@ async def test_money_and_figures_come_back_exact(hops: Hops, world: World) -> No
     assert (entry.entry_id, entry.entry_time_us, entry.postings[0].amount_nanos) == (7, 5, 10**18)
     reconciled = await books.reconcile()
     assert (reconciled.unbilled, reconciled.consumers) == ({"unmatched": 2}, {"billing": 4})
+    assert reconciled.accounts == (AccountReconciliation("USD", "platform:cash", -2, 3, -5),)
+    assert (reconciled.compared_position, reconciled.billed_count) == (3, 1)
+    assert (await books.reconcile(positions_only=True)).compared_position == 0
 
 
 async def test_reports_and_explanations_come_back_whole(hops: Hops, world: World) -> None:

@@ -85,7 +85,7 @@ class FakeAttribution:
         self.entry_queries.append(query)
         return [ledger_entry(query.advertiser_id or "any", 5)], ""
 
-    async def reconcile(self) -> Reconciliation:
+    async def reconcile(self, *, positions_only: bool = False) -> Reconciliation:
         return Reconciliation((CurrencyReconciliation("USD", 5, 5, 5, 5, 0),), {"unmatched": 2}, 9, {"billing": 9})
 
     async def attribution_of(self, advertiser_id: str, order_id: str) -> OrderAttribution:

@@ -1388,12 +1388,17 @@ class ReconcileRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    POSITIONS_ONLY_FIELD_NUMBER: _builtins.int
+    positions_only: _builtins.bool
+    """Only tell where the consumers are, which costs little; nothing is compared."""
     def __init__(
         self,
+        *,
+        positions_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["positions_only", b"positions_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1422,7 +1427,9 @@ class CurrencyReconciliation(_message.Message):
     fold_charged_nanos: _builtins.int
     """What the fold over the events says should be charged."""
     difference_nanos: _builtins.int
-    """Ledger less fold, plus debits less credits, each as a magnitude; 0 or something is wrong."""
+    """Ledger less fold of every account and of what was charged, plus debits less credits, each as a magnitude; 0 or
+    something is wrong.
+    """
     def __init__(
         self,
         *,
@@ -1543,10 +1550,15 @@ class ReconcileResponse(_message.Message):
     CONSUMERS_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
     COMPARED_POSITION_FIELD_NUMBER: _builtins.int
+    BILLED_COUNT_FIELD_NUMBER: _builtins.int
     head_position: _builtins.int
     """The last position of the event log."""
     compared_position: _builtins.int
-    """Up to which position of the event log books and lake were compared."""
+    """Up to which position of the event log books and lake were compared: where billing was."""
+    billed_count: _builtins.int
+    """How many of the events up to there were billed. Every other one is under one reason of `unbilled`, so that all of
+    them sum to `compared_position`; reasons that begin with `rejected_` count what did not become an event.
+    """
     @_builtins.property
     def currencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurrencyReconciliation]:
         """By currency."""
@@ -1557,7 +1569,7 @@ class ReconcileResponse(_message.Message):
 
     @_builtins.property
     def consumers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsumerPosition]:
-        """Where the consumers are."""
+        """Where the consumers of the event log are."""
 
     @_builtins.property
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountReconciliation]:
@@ -1572,10 +1584,11 @@ class ReconcileResponse(_message.Message):
         consumers: _abc.Iterable[Global___ConsumerPosition] | None = ...,
         accounts: _abc.Iterable[Global___AccountReconciliation] | None = ...,
         compared_position: _builtins.int = ...,
+        billed_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "compared_position", b"compared_position", "consumers", b"consumers", "currencies", b"currencies", "head_position", b"head_position", "unbilled", b"unbilled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "billed_count", b"billed_count", "compared_position", b"compared_position", "consumers", b"consumers", "currencies", b"currencies", "head_position", b"head_position", "unbilled", b"unbilled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
