@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from bihuan_attribution.domain.caps import CapSlot
 from bihuan_attribution.domain.event import MINUTE_US
+from bihuan_attribution.domain.lease_part import LeasePart
 
 LIFE_US = 5 * MINUTE_US
 
@@ -121,7 +122,7 @@ def place_of(held: Held, candidates: Sequence[Candidate]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A billed event as reservations see it."""
+    """A billed event as reservations see it; `lease_part` is what its decision took of a lease, if of one."""
 
     reservation_id: str
     campaign_id: str
@@ -131,6 +132,7 @@ class Settled:
     ends_money: bool
     person_id: int
     slots: tuple[CapSlot, ...]
+    lease_part: LeasePart | None = None
 
 
 @dataclass(frozen=True, slots=True)
