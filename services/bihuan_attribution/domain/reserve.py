@@ -175,7 +175,7 @@ class Recount:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """An advertiser's state as billed up to `position`; a higher `version` is a later one."""
+    """An advertiser's state; impressions count up to `position` of the log, and a higher `version` is a later one."""
 
     advertiser_id: str
     position: int
