@@ -4,6 +4,7 @@ from bihuan.attribution.v1 import attribution_pb2 as pb
 from bihuan.attribution.v1 import booking_pb2, event_pb2, ledger_pb2
 from bihuan_attribution.domain.booking import BookingDay
 from bihuan_attribution.domain.event import Result
+from bihuan_attribution.domain.lease import Lease
 from bihuan_attribution.domain.reserve import Answer
 from bihuan_attribution.use_cases.ports import BookedEntry, Reconciliation
 from bihuan_shared.clock import to_timestamp
@@ -25,6 +26,17 @@ def reserve_result(answer: Answer) -> pb.ReserveResult:
         candidate_index=answer.index,
         outcomes=[int(one) for one in answer.outcomes],  # type: ignore[misc]  # the numbers are those of the wire
         expire_time=to_timestamp(answer.expire_time_us) if answer.expire_time_us else None,
+    )
+
+
+def lease(found: Lease) -> pb.LeaseBudgetsResponse:
+    """What a lease holds."""
+    return pb.LeaseBudgetsResponse(
+        grants=[
+            pb.LeaseGrant(outcome=int(one.outcome), granted_nanos=one.granted_nanos)  # type: ignore[arg-type]  # as above
+            for one in found.grants
+        ],
+        expire_time=to_timestamp(found.expire_time_us),
     )
 
 

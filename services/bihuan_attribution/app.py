@@ -23,6 +23,7 @@ from bihuan_attribution.figure_audit_store import SqlFigureAudit
 from bihuan_attribution.finding_store import SqlFindings
 from bihuan_attribution.lead_scoring_store import LEADS, SqlLeadScoring
 from bihuan_attribution.lead_store import SqlLeads
+from bihuan_attribution.lease_store import RedisLeases
 from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.metrics import CONSUMER_LAG, PERSONS_LAG
 from bihuan_attribution.order_file_store import SqlOrderFiles
@@ -43,6 +44,7 @@ from bihuan_attribution.use_cases.consume import Bell, Pace, follow
 from bihuan_attribution.use_cases.feed_books import BookFeed
 from bihuan_attribution.use_cases.keep_days import DayKeeper
 from bihuan_attribution.use_cases.learn_channels import ChannelLearner
+from bihuan_attribution.use_cases.lease_budgets import Leaser
 from bihuan_attribution.use_cases.pass_on import FAN_OUT, FAN_OUT_BATCH, LAKE, FanOut, LakeFeed
 from bihuan_attribution.use_cases.put_terms import TermsView
 from bihuan_attribution.use_cases.record_events import Recorder
@@ -162,6 +164,7 @@ def _ports(parts: _Parts) -> Ports:
         clock=parts.clock,
         recorder=parts.recorder,
         reserver=parts.reserver,
+        leaser=Leaser(RedisLeases(parts.redis), parts.budgets, parts.reserver, parts.terms, parts.clock),
         terms_store=parts.terms_store,
         terms=parts.terms,
         budgets=parts.budgets,

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import sqlalchemy as sa
 
@@ -13,10 +14,11 @@ from bihuan_attribution.domain.event import EventType
 from bihuan_attribution.domain.ledger import UNLIMITED_NANOS
 from bihuan_attribution.domain.reserve import BudgetState, Counted, Recount, Reset, Spent
 from bihuan_attribution.domain.terms import CampaignTerms, CapLevel, CapWindow
-from bihuan_attribution.event_log_store import chunks, consumer_position
+from bihuan_attribution.event_log_store import LOG_HEAD, chunks, consumer_position
 from bihuan_attribution.ledger_store import read_purses
 from bihuan_shared.sql import Database
 
+_Shown = tuple[int, str, str, str, int, int]
 _RECENT_US = 26 * 3_600_000_000
 _GARBAGE_S = {CapWindow.MINUTE: 600, CapWindow.HOUR: 4 * 3600, CapWindow.DAY: 50 * 3600}
 
@@ -68,8 +70,10 @@ class SqlBudgetState:
 
 def _whole(connection: sa.Connection, advertiser_id: str, terms: list[CampaignTerms], now_us: int) -> BudgetState:
     state = _spent(connection, advertiser_id, [one.campaign_id for one in terms], None)
-    counted = _counted(connection, terms, now_us)
-    return BudgetState(advertiser_id, state.position, state.version, state.spent, tuple(counted))
+    # What is acknowledged and waits to be billed counts too, so nobody takes its slot until then.
+    head = connection.execute(sa.select(schema.heads.c.position).where(schema.heads.c.name == LOG_HEAD)).scalar_one()
+    counted = _counted(connection, terms, now_us, billed=state.position)
+    return BudgetState(advertiser_id, int(head), state.version, state.spent, tuple(counted))
 
 
 def _spent(connection: sa.Connection, advertiser_id: str, campaigns: list[str], days: list[str] | None) -> BudgetState:
@@ -99,8 +103,13 @@ def _spent(connection: sa.Connection, advertiser_id: str, campaigns: list[str], 
 
 
 def _counted(
-    connection: sa.Connection, terms: list[CampaignTerms], now_us: int, person_ids: Collection[int] | None = None
+    connection: sa.Connection,
+    terms: list[CampaignTerms],
+    now_us: int,
+    person_ids: Collection[int] | None = None,
+    billed: int | None = None,
 ) -> list[Counted]:
+    """What caps count of billed impressions; with `billed`, of those above that position of the log as well."""
     caps = {(one.campaign_id, cap.level, cap.window) for one in terms for cap in one.caps}
     if not caps:
         return []
@@ -108,13 +117,13 @@ def _counted(
     everyone = {(level, window) for _, level, window in caps if level is CapLevel.ADVERTISER}
     wanted = {one: {(lv, w) for c, lv, w in caps if c == one} | everyone for one in zones}
     counts: Counter[tuple[int, str, str, int]] = Counter()
+    waiting = [] if billed is None else list(_waiting(connection, list(zones), billed))
     for is_recent in (False, True):
         windows = set(CapWindow) - {CapWindow.LIFETIME} if is_recent else {CapWindow.LIFETIME}
         if not any(window in windows for _, _, window in caps):
             continue
-        for person_id, campaign_id, ad_group_id, creative_id, at_us, count in _shown(
-            connection, list(zones), now_us - _RECENT_US if is_recent else None, person_ids
-        ):
+        shown = _shown(connection, list(zones), now_us - _RECENT_US if is_recent else None, person_ids)
+        for person_id, campaign_id, ad_group_id, creative_id, at_us, count in chain(shown, waiting):
             for level, window in wanted[campaign_id]:
                 bucket = bucket_of(window, at_us or now_us, zones[campaign_id])
                 if window in windows and bucket == bucket_of(window, now_us, zones[campaign_id]):
@@ -125,7 +134,7 @@ def _counted(
 
 def _shown(
     connection: sa.Connection, campaigns: list[str], since_us: int | None, person_ids: Collection[int] | None
-) -> "Iterable[tuple[int, str, str, str, int, int]]":
+) -> Iterable[_Shown]:
     """(person, campaign, ad group, creative, instant, count): grouped over all time, or one by one since an instant."""
     table = schema.touches
     keys = [table.c.person_id, table.c.campaign_id, table.c.ad_group_id, table.c.creative_id]
@@ -140,4 +149,20 @@ def _shown(
             recent = of_campaigns & (table.c.bill_time_us >= since_us)
             query = sa.select(*keys, table.c.bill_time_us, sa.literal(1)).where(recent)
         for row in connection.execute(query):
+            yield tuple(row)
+
+
+def _waiting(connection: sa.Connection, campaigns: list[str], billed: int) -> Iterable[_Shown]:
+    """Impressions above a position of the log, one by one, as `_shown` tells those that are billed."""
+    table = schema.events
+    columns = (
+        table.c.person_id,
+        table.c.campaign_id,
+        table.c.ad_group_id,
+        table.c.creative_id,
+        table.c.receive_time_us,
+    )
+    where = (table.c.position > billed) & (table.c.event_type == int(EventType.IMPRESSION)) & (table.c.person_id > 0)
+    for chunk in chunks(campaigns):
+        for row in connection.execute(sa.select(*columns, sa.literal(1)).where(where, table.c.campaign_id.in_(chunk))):
             yield tuple(row)

@@ -19,6 +19,8 @@ CONNECT_TIMEOUT_S: Final = 2.0
 SOCKET_TIMEOUT_S: Final = 5.0
 """How long one answer may take; a blocking read must ask for less."""
 MAX_CONNECTIONS: Final = 64
+MAX_NODE_CONNECTIONS: Final = 512
+"""Of a cluster's client to each node; it refuses what is beyond, where that of one node waits."""
 _POOL_WAIT_S: Final = 2.0
 
 _LOST: Final = (
@@ -104,7 +106,7 @@ def _single(url: str) -> Redis:
 def _cluster(url: str) -> RedisCluster:
     return RedisCluster.from_url(
         url,
-        max_connections=MAX_CONNECTIONS,
+        max_connections=MAX_NODE_CONNECTIONS,
         protocol=2,
         decode_responses=False,
         socket_timeout=SOCKET_TIMEOUT_S,

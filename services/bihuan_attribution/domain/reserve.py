@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from bihuan_attribution.domain.caps import CapSlot
 from bihuan_attribution.domain.event import MINUTE_US
+from bihuan_attribution.domain.lease_part import LeasePart
 
 LIFE_US = 5 * MINUTE_US
 
@@ -121,7 +122,7 @@ def place_of(held: Held, candidates: Sequence[Candidate]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A billed event as reservations see it."""
+    """A billed event as reservations see it; `lease_part` is what its decision took of a lease, if of one."""
 
     reservation_id: str
     campaign_id: str
@@ -131,6 +132,7 @@ class Settled:
     ends_money: bool
     person_id: int
     slots: tuple[CapSlot, ...]
+    lease_part: LeasePart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ class Recount:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """An advertiser's state as billed up to `position`; a higher `version` is a later one."""
+    """An advertiser's state; impressions count up to `position` of the log, and a higher `version` is a later one."""
 
     advertiser_id: str
     position: int

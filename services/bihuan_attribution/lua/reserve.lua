@@ -11,34 +11,13 @@ local P, now, expire, rid, validate, person = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local money, rkey, due = P .. 'b', P .. 'r:' .. rid, P .. 'x'
 local UNSEEN, RESERVED, CAPPED, BUDGET, BALANCE = 0, 1, 2, 3, 4
 
--- Expired reservations give back what they still hold; bounded, so that one call stays short. One whose impression was
--- counted stays known, because its decision was delivered.
-for _, old in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, 32)) do
-  local okey = P .. 'r:' .. old
-  if redis.call('HGET', okey, 'c') == '1' then
-    give_back(okey)
-    redis.call('HSET', okey, 'm', '0', 's', '0')
-    redis.call('EXPIRE', okey, 3600)
-    redis.call('ZREM', due, old)
-  else
-    release(P, old)
-    redis.call('ZREM', due, old)
-  end
-end
+sweep(P, now)
 
 -- Money stays in 64-bit integers of the server: Lua sees only its sign.
 local function take(key, name, limit, amount, taken)
   if limit == '' then return true end
-  local held = redis.call('HGET', key, 'l' .. name)
-  if held ~= limit then
-    if held then redis.call('HINCRBY', key, 'x' .. name, neg(held)) else redis.call('EXPIRE', key, key == money and 31536000 or 691200) end
-    redis.call('HINCRBY', key, 'x' .. name, limit)
-    redis.call('HSET', key, 'l' .. name, limit)
-  end
-  if amount == '0' then
-    local left = redis.call('HGET', key, 'x' .. name) or '0'
-    return left ~= '0' and string.sub(left, 1, 1) ~= '-'
-  end
+  bound(key, name, limit, key ~= money)
+  if amount == '0' then return is_open(key, name) end
   if redis.call('HINCRBY', key, 'x' .. name, '-' .. amount) < 0 then
     redis.call('HINCRBY', key, 'x' .. name, amount)
     return false

@@ -1,8 +1,9 @@
 -- Brings one advertiser's state to what was billed: reservations end, slots become counted, spent sums are replaced.
 -- KEYS[1] at:{advertiser}:epoch.
--- ARGV: prefix, version, number of events; for each: reservation id, campaign, token id, log position, counts slots
--- (0|1), ends money (0|1), person id, number of slots, and for each slot: bucket, entity, garbage seconds; then number of
--- sums; for each: day ('' for the whole life), name, spent nanos. Sums of an older version are left out.
+-- ARGV: prefix, version, number of events; for each: reservation id, part of it ('' all: it is no lease), campaign, token
+-- id, log position, counts slots (0|1), ends money (0|1), person id, number of slots, and for each slot: bucket, entity,
+-- garbage seconds; then number of sums; for each: day ('' for the whole life), name, spent nanos. Sums of an older
+-- version are left out.
 -- Answers 0 where the state is not complete, else 1. Running it again changes nothing.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return 0 end
@@ -23,17 +24,42 @@ local function is_anothers(person, slots)
   return person ~= '0' and #slots > 0 and string.sub(slots[1][1], 1, #own) ~= own
 end
 
+-- Takes a billed part out of a lease. Each advertiser's events come in the order of the log, so what is at or below the
+-- position of the last one was taken out before. A part that exceeds what is set aside gives back only that.
+local function use(rkey, campaign, part, position)
+  local lease = redis.call('HMGET', rkey, 'm', 'p', 'money')
+  if not lease[1] or position <= tonumber(lease[2] or '0') then return end
+  local name, excess = 'q:' .. campaign, nil
+  redis.call('HSET', rkey, 'p', position)
+  redis.call('HINCRBY', rkey, 'u:' .. campaign, part)
+  if lease[1] ~= '1' then return end
+  if redis.call('HINCRBY', rkey, name, neg(part)) < 0 then
+    excess = redis.call('HGET', rkey, name)
+    redis.call('HSET', rkey, name, '0')
+  end
+  for _, b in ipairs(cjson.decode(lease[3])) do
+    if b[3] == name then
+      redis.call('HINCRBY', b[1], b[2], part)
+      if excess then redis.call('HINCRBY', b[1], b[2], excess) end
+    end
+  end
+end
+
 local at = 4
 for i = 1, tonumber(ARGV[3]) do
-  local rid, campaign, token, position = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-  local counts, ends, person, n = ARGV[at + 4] == '1', ARGV[at + 5] == '1', ARGV[at + 6], tonumber(ARGV[at + 7])
+  local rid, part, campaign, token, position = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+  local counts, ends, person, n = ARGV[at + 5] == '1', ARGV[at + 6] == '1', ARGV[at + 7], tonumber(ARGV[at + 8])
   local slots = {}
-  at = at + 8
+  at = at + 9
   for j = 1, n do
     slots[j] = {ARGV[at], ARGV[at + 1], ARGV[at + 2]}
     at = at + 3
   end
   local rkey = P .. 'r:' .. rid
+  if part ~= '' then
+    if ends then use(rkey, campaign, part, position) end
+    rid = ''
+  end
   local r = rid ~= '' and redis.call('HMGET', rkey, 'h', 'm', 's', 'c', 'money', 'slots') or {false}
   -- What ended, or went over to another campaign, is not this event's reservation any more.
   if r[1] == campaign then
@@ -55,7 +81,7 @@ for i = 1, tonumber(ARGV[3]) do
       redis.call('ZREM', due, rid)
       redis.call('EXPIRE', rkey, 3600)
     end
-  elseif counts and position > tonumber(epoch) then
+  elseif counts and n > 0 and position > tonumber(epoch) then
     if redis.call('SET', P .. 'i:' .. token, '1', 'NX', 'EX', 86400) then count(person, slots) end
   end
 end

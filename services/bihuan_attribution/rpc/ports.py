@@ -7,6 +7,7 @@ from bihuan_attribution.use_cases.figure_audit import FigureAuditor
 from bihuan_attribution.use_cases.keep_days import BookingDays
 from bihuan_attribution.use_cases.leads import Leads
 from bihuan_attribution.use_cases.learn_channels import ChannelWeights
+from bihuan_attribution.use_cases.lease_budgets import Leaser
 from bihuan_attribution.use_cases.order_paths import OrderPaths
 from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Payables, Reports, TermsStore
 from bihuan_attribution.use_cases.put_terms import TermsView
@@ -24,6 +25,7 @@ class Ports:
     clock: Clock
     recorder: Recorder
     reserver: Reserver
+    leaser: Leaser
     terms_store: TermsStore
     terms: TermsView
     budgets: Budgets

@@ -8,6 +8,8 @@ import grpc
 from bihuan.attribution.v1 import attribution_pb2 as pb
 from bihuan_attribution import answers
 from bihuan_attribution.domain.event import NO_SIGNALS
+from bihuan_attribution.domain.lease import LeaseWish
+from bihuan_attribution.domain.lease_part import LEASE
 from bihuan_attribution.domain.reserve import Candidate, Item
 from bihuan_attribution.metrics import EVENTS
 from bihuan_attribution.rpc.ports import Served
@@ -17,7 +19,7 @@ from bihuan_attribution.use_cases.put_terms import put_terms
 from bihuan_attribution.wire import incoming_event
 from bihuan_shared.callers import Role, current_caller
 from bihuan_shared.clock import replay_time_us, to_us
-from bihuan_shared.errors import FieldViolation, InvalidArgument, NotYet
+from bihuan_shared.errors import FieldViolation, InvalidArgument
 
 Context = grpc.aio.ServicerContext
 
@@ -63,10 +65,11 @@ class RecordingRpc(Served):
         return pb.ReserveBudgetResponse(results=[answers.reserve_result(one) for one in found])
 
     async def LeaseBudgets(  # noqa: N802  # the contract's name
-        self, _request: pb.LeaseBudgetsRequest, _context: Context[pb.LeaseBudgetsRequest, pb.LeaseBudgetsResponse]
+        self, request: pb.LeaseBudgetsRequest, _context: Context[pb.LeaseBudgetsRequest, pb.LeaseBudgetsResponse]
     ) -> pb.LeaseBudgetsResponse:
-        """Not built yet."""
-        raise NotYet("leases are not built yet")
+        """Set money of campaigns aside for one decider."""
+        wishes = [LeaseWish(one.campaign_id, one.advertiser_id, one.amount_nanos) for one in request.items]
+        return answers.lease(await self._ports.leaser.lease(request.lease_id, wishes))
 
 
 def _item(index: int, message: pb.ReserveItem) -> Item:
@@ -74,6 +77,8 @@ def _item(index: int, message: pb.ReserveItem) -> Item:
         Candidate(one.campaign_id, one.advertiser_id, one.ad_group_id, one.creative_id, one.amount_nanos)
         for one in message.candidates
     )
+    if message.reservation_id.startswith(LEASE):
+        raise InvalidArgument.of(f"items[{index}].reservation_id", "is the id of a lease")
     person_id = message.person.person_id if message.HasField("person") else 0
     time_us = None
     if message.HasField("replay_time"):

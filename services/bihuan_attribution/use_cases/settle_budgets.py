@@ -7,6 +7,7 @@ from bihuan_attribution.domain.budget_day import budget_day
 from bihuan_attribution.domain.caps import cap_slots
 from bihuan_attribution.domain.charging import billable_nanos
 from bihuan_attribution.domain.event import AdFacts, EventType, LoggedEvent
+from bihuan_attribution.domain.lease_part import lease_part
 from bihuan_attribution.domain.reserve import Recount, Settled
 from bihuan_attribution.domain.terms import CapLevel
 from bihuan_attribution.use_cases.ports import Budgets, BudgetTruth, EventLog, Persons
@@ -125,4 +126,5 @@ class BudgetSettler:
             ends_money=ends,
             person_id=event.person_id,
             slots=cap_slots(terms, windows, ad.ad_group_id, ad.creative_id, event.receive_time_us) if counts else (),
+            lease_part=lease_part(ad.reservation_id),
         )

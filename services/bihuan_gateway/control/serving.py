@@ -54,8 +54,15 @@ class ServingState:
 
     def snapshot(self) -> ServingSnapshot:
         """Derive what serves; what hangs on something that does not serve is left out."""
+        capped = {
+            item.advertiser_id
+            for item in self.resources[Kind.CAMPAIGNS].values()
+            if isinstance(item.spec, CampaignSpec)
+            for cap in item.spec.frequency_caps
+            if cap.level == "advertiser"
+        }
         advertisers = {
-            item.id: Advertiser(item.id, item.spec.currency, item.spec.time_zone)
+            item.id: Advertiser(item.id, item.spec.currency, item.spec.time_zone, item.id in capped)
             for item in self.resources[Kind.ADVERTISERS].values()
             if isinstance(item.spec, AdvertiserSpec)
         }

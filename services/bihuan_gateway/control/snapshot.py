@@ -14,11 +14,16 @@ Pacing = Literal["even", "asap"]
 
 @dataclass(frozen=True, slots=True)
 class Advertiser:
-    """Who pays: ISO 4217 currency of the account, IANA time zone of its budget days."""
+    """
+    Who pays: ISO 4217 currency of the account, IANA time zone of its budget days.
+
+    `capped` where a cap at advertiser level stands in any of its campaigns, even in one that does not serve.
+    """
 
     id: str
     currency: str
     time_zone: str
+    capped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

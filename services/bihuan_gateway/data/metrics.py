@@ -13,6 +13,11 @@ DEGRADED = Counter(
     ("hop",),
 )
 DECISIONS_PRUNED = Counter("bihuan_decisions_pruned_total", "Stored decisions that grew too old and were deleted.")
+BUDGET_ANSWERS = Counter(
+    "bihuan_budget_answers_total",
+    "Budget questions of decisions, by step (validate, reserve) by what answered (lease, call); and failed leases.",
+    ("step", "source"),
+)
 BEACONS = Counter(
     "bihuan_beacons_total",
     "Beacons, by kind and what became of them: an outcome of attribution, `spooled`, `refused` or `invalid`.",

@@ -17,6 +17,7 @@ from bihuan_gateway.data.domain.traffic import AddressRanges, networks_in
 from bihuan_gateway.data.hops.attribution import GrpcBudgets, GrpcEventLog
 from bihuan_gateway.data.hops.bookings import PolledDays
 from bihuan_gateway.data.hops.identity import GrpcIdentities
+from bihuan_gateway.data.hops.leases import GrpcLeases
 from bihuan_gateway.data.hops.profile import GrpcProfiles
 from bihuan_gateway.data.hops.scoring import GrpcScorer
 from bihuan_gateway.data.landings import StoredLandings
@@ -45,6 +46,7 @@ from bihuan_gateway.data.use_cases.actions import RecordActions
 from bihuan_gateway.data.use_cases.decide import Decide, DecideLimits
 from bihuan_gateway.data.use_cases.ingest import Ingest
 from bihuan_gateway.data.use_cases.knowledge import PersonSource
+from bihuan_gateway.data.use_cases.lease_wallet import LeaseWallet, WalletLimits
 from bihuan_gateway.data.use_cases.orders import RecordOrders
 from bihuan_gateway.data.use_cases.promote import Promote
 from bihuan_gateway.data.use_cases.repeat import AnswerOnce
@@ -57,6 +59,8 @@ from bihuan_shared.tokens import KeyRing
 
 HOP_SHARE = 0.4
 OUTAGE_PAUSE_US = 1_000_000
+LEASE_TIMEOUT_S = 2.0
+LEASE_ID_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +167,19 @@ async def build_data_plane(parts: PlaneParts, settings: DataSettings | None = No
         events = GrpcEventLog(parts.hops.attribution, timeout_s=told.beacon_timeout_ms / 1000)
         for busy in (decisions, identities, profiles, scorer, budgets, events):
             opening.push_async_callback(busy.close)
+        background: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        answering: Budgets = budgets
+        # Every request of a replay has a time of its own, and a lease is of one time.
+        if told.leases and parts.settings.clock != "replay":
+            wallet = _wallet(parts, told, budgets)
+            opening.push_async_callback(wallet.close)
+            background.append(("leases", wallet.run))
+            answering = wallet
         landings = StoredLandings(SqlControlStore(parts.database))
         booked = PolledDays(parts.hops.attribution, parts.clock, poll_s=told.booked_poll_s)
-        ports = Ports(identities, profiles, scorer, budgets, events, decisions, records, landings, spool, booked)
+        ports = Ports(identities, profiles, scorer, answering, events, decisions, records, landings, spool, booked)
         routes = assemble_routes(parts, ports, told)
-        background: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+        background += [
             ("spool", SpoolDrain(spool, events).run),
             ("decision-records", records.run),
             ("booked-days", booked.run),
@@ -177,3 +189,14 @@ async def build_data_plane(parts: PlaneParts, settings: DataSettings | None = No
             keep_us = told.decision_retention_days * DAY_US
             background.append(("decision-retention", Retention(decisions, parts.clock, keep_us).run))
         return DataPlane(routes, background, opening.pop_all().aclose, openapi=fragment())
+
+
+def _wallet(parts: PlaneParts, told: DataSettings, budgets: Budgets) -> LeaseWallet:
+    return LeaseWallet(
+        budgets=budgets,
+        leases=GrpcLeases(parts.hops.attribution, timeout_s=LEASE_TIMEOUT_S),
+        clock=parts.clock,
+        name_lease=lambda: parts.random_bytes(LEASE_ID_BYTES).hex(),
+        count=lambda step, source: metrics.BUDGET_ANSWERS.labels(step, source).inc(),
+        limits=WalletLimits(ceiling_nanos=told.lease_ceiling_micros * 1_000),
+    )

@@ -30,6 +30,10 @@ class DataSettings(BaseSettings):
     """Our proxies before the gateway: the client is so many from the right in `X-Forwarded-For`, which 0 ignores."""
     data_centre_file: Path | None = None
     """File of networks whose traffic is no traffic of people: CIDR notation, one a line, read at the start."""
+    leases: bool = True
+    """Hold leases of budgets, so that most decisions need no call for them; never in a replay."""
+    lease_ceiling_micros: Annotated[int, Field(ge=0, le=10**12)] = 10_000_000
+    """Most that this process sets aside of one campaign ahead of its decisions."""
     spool_dir: Path | None = None
     """Folder of the spool, on a volume that outlives the process; `gateway/spool` in the state folder when absent."""
     spool_max_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 30

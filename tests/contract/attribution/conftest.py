@@ -19,10 +19,12 @@ from bihuan_attribution.budget_state_store import SqlBudgetState
 from bihuan_attribution.budget_store import RedisBudgets
 from bihuan_attribution.domain.event import Result
 from bihuan_attribution.domain.invalid_traffic import TrafficLimits
-from bihuan_attribution.domain.reserve import Answer, Candidate, Item
+from bihuan_attribution.domain.lease import LeaseWish
+from bihuan_attribution.domain.reserve import Answer, Candidate, Item, ReserveOutcome
 from bihuan_attribution.domain.terms import CampaignTerms
 from bihuan_attribution.event_log_store import SqlEventLog, prepare_heads
 from bihuan_attribution.event_sinks import LakeSink
+from bihuan_attribution.lease_store import RedisLeases
 from bihuan_attribution.ledger_store import SqlLedger
 from bihuan_attribution.order_file_store import SqlOrderFiles
 from bihuan_attribution.person_store import SqlPersons
@@ -30,6 +32,7 @@ from bihuan_attribution.reconcile.auditor import LakeAuditor
 from bihuan_attribution.report_store import SqlReports
 from bihuan_attribution.terms_store import SqlTerms
 from bihuan_attribution.use_cases.feed_books import BookFeed
+from bihuan_attribution.use_cases.lease_budgets import Leaser
 from bihuan_attribution.use_cases.pass_on import LakeFeed
 from bihuan_attribution.use_cases.ports import Reconciliation, TermsBatch
 from bihuan_attribution.use_cases.put_terms import TermsView, put_terms
@@ -107,6 +110,7 @@ class World:
         promoter: str = "",
         creative: str = "cr",
         placement: str = "pl",
+        reservation: str = "",
     ) -> str:
         self.nonces += 1
         token = TrackingToken(
@@ -125,7 +129,7 @@ class World:
             issue_time_us=self.clock.now_us(),
             expire_time_us=self.clock.now_us() + 30 * DAY_US,
             reserve_nanos=0,
-            reservation_id=f"r-{token_id}",
+            reservation_id=reservation or f"r-{token_id}",
             sighting_id=sighting,
             promoter_id=promoter,
         )
@@ -257,6 +261,7 @@ class Desk:
         self.truth = SqlBudgetState(self.world.database)
         self.view = TermsView(self.world.terms)
         self.reserver = Reserver(self.budgets, self.truth, self.view, self.world.clock)
+        self.leaser = Leaser(RedisLeases(self.redis), self.budgets, self.reserver, self.view, self.world.clock)
         persons = SqlPersons(self.world.database)
         self.settler = BudgetSettler(self.world.log, self.budgets, self.truth, self.view, self.reserver, persons)
 
@@ -274,6 +279,10 @@ class Desk:
         )
         (answer,) = await self.reserver.reserve([Item(name, person, candidates)], validate_only=validate_only)
         return answer
+
+    async def lease(self, name: str, *wanted: tuple[str, int]) -> list[tuple[ReserveOutcome, int]]:
+        wishes = [LeaseWish(one, "rival" if one.startswith("rival") else "acme", nanos) for one, nanos in wanted]
+        return [(one.outcome, one.granted_nanos) for one in (await self.leaser.lease(name, wishes)).grants]
 
     async def bill(self) -> None:
         await self.world.bill()

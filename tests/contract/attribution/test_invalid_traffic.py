@@ -269,4 +269,4 @@ async def test_a_click_found_late_is_not_counted_out_again_when_an_earlier_one_c
     found = await figures(strict)
     assert (found.clicks, found.invalid_events, found.spend_nanos) == (1, 1, CPC_NANOS)
     assert await strict.charged() == CPC_NANOS
-    assert await reasons(strict) == {"ivt_late_farm": 1}
+    assert await reasons(strict) == {"ivt_repeated_click": 1}

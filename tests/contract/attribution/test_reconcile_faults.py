@@ -233,7 +233,7 @@ async def test_what_is_no_event_comes_from_the_journal(busy: "World", operation:
 
 
 async def book(world: "World", operation: Operation, *, noted: bool) -> None:
-    kind = {"booking_day": "charge"}.get(operation.kind, operation.kind)
+    kind = {"booking_day": "charge", "invoice": "rounding"}.get(operation.kind, operation.kind)
     fields = (kind, operation.kind, f"{operation.kind}-1", "acme", "", "CNY", 1, "")
 
     def write(connection: sa.Connection) -> None:
@@ -252,4 +252,4 @@ async def test_finding_gives_back_what_was_billed_by_then(busy: "World") -> None
     await busy.database.write(lambda c: note_operation(c, "finding", "f1", 1, body))
     found = await busy.audit()
     assert wrong(found)["advertiser:acme"] == 10_001_000 + 10_001
-    assert dict(found.unbilled)["finding_click_farm"] == 2
+    assert dict(found.unbilled)["ivt_late_click_farm"] == 2

@@ -142,6 +142,23 @@ async def test_after_flushall_charged_totals_balances_and_caps_are_honoured(desk
     assert (await desk.take("r3", ("cpm-1", 1_000_000), person=8)).outcomes == (R,)
 
 
+@pytest.mark.parametrize("window", list(CapWindow))
+async def test_after_flushall_what_is_acknowledged_and_not_billed_counts_once(desk: "Desk", window: CapWindow) -> None:
+    await desk.put(replace(desk.terms, version=2, caps=cap(CapLevel.CAMPAIGN, window, 3)))
+    for name in ("t1", "t2"):
+        assert (await desk.take(f"r-{name}", ("cpm-1", 0))).outcomes == (R,)
+        await desk.world.record(desk.world.beacon("impression", desk.world.token(name, desk.terms, price=0)))
+        if name == "t1":
+            await desk.bill()
+    await desk.redis.execute_command("FLUSHALL", **desk.everywhere)
+    assert (await desk.take("r3", ("cpm-1", 0))).outcomes == (R,)
+    assert (await desk.take("r4", ("cpm-1", 0))).outcomes == (CAPPED,)
+    await desk.bill()
+    desk.world.clock.advance_us(0 if window is CapWindow.MINUTE else 5 * MINUTE_US)
+    outcomes = [(await desk.take(f"r{n}", ("cpm-1", 0))).outcomes for n in (5, 6)]
+    assert outcomes == ([(CAPPED,), (CAPPED,)] if window is CapWindow.MINUTE else [(R,), (CAPPED,)])
+
+
 async def test_a_cap_that_comes_later_counts_what_was_shown_before(desk: "Desk") -> None:
     await desk.deposit(10**9)
     await desk.world.record(desk.world.beacon("impression", desk.world.token("t1", desk.terms)))

@@ -29,7 +29,7 @@ WHERE c.counted IS NOT NULL AND c.price_micros > 0 AND (
 
 -- Findings name events that were billed when they were reported; what was not billed by then is not touched by them.
 CREATE TABLE findings AS
-SELECT cause, min(coalesce((body ->> 'position')::BIGINT, 9223372036854775807)) AS upto, arg_min(body -> 'told' ->> 'reason', seq) AS reason
+SELECT cause, max(coalesce((body ->> 'position')::BIGINT, 9223372036854775807)) AS upto, arg_min(body -> 'told' ->> 'reason', seq) AS reason
 FROM (
     SELECT seq, body, unnest(from_json(body -> 'told' -> 'events', '["VARCHAR"]')) AS cause
     FROM operations WHERE kind = 'finding'

@@ -32,7 +32,7 @@ class _ReserveOutcomes(dict[int, ReserveOutcome]):
         return ReserveOutcome.NOT_LOOKED_AT
 
 
-_RESERVE_OUTCOMES = _ReserveOutcomes(
+RESERVE_OUTCOMES = _ReserveOutcomes(
     {
         attribution_pb2.RESERVE_OUTCOME_RESERVED: ReserveOutcome.RESERVED,
         attribution_pb2.RESERVE_OUTCOME_CAPPED: ReserveOutcome.CAPPED,
@@ -115,7 +115,7 @@ def _reserve_item(query: ReserveQuery, time_us: int | None) -> attribution_pb2.R
 def _reserve_answer(result: attribution_pb2.ReserveResult) -> ReserveAnswer:
     return ReserveAnswer(
         index=result.candidate_index if result.HasField("candidate_index") else None,
-        outcomes=tuple(map(_RESERVE_OUTCOMES.__getitem__, result.outcomes)),
+        outcomes=tuple(map(RESERVE_OUTCOMES.__getitem__, result.outcomes)),
     )
 
 

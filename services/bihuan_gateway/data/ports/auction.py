@@ -70,10 +70,15 @@ class ReserveQuery:
 
 @dataclass(frozen=True, slots=True)
 class ReserveAnswer:
-    """The index of the candidate that was set aside (None: none could be), and one outcome a candidate."""
+    """
+    The index of the candidate that was set aside (None: none could be), and one outcome a candidate.
+
+    `reservation_id` is what the token names where the money was not set aside under the id of the query.
+    """
 
     index: int | None
     outcomes: tuple[ReserveOutcome, ...]
+    reservation_id: str = ""
 
 
 class Budgets(Protocol):

@@ -206,6 +206,7 @@ class Decide:
                 slot.budget_known = False
                 continue
             slot.settle(ranked, answer.index, answer.outcomes)
+            slot.reservation_id = answer.reservation_id or slot.reservation_id
             if slot.winner is not None:
                 shown.add(slot.winner.ad_group.campaign.id)
 

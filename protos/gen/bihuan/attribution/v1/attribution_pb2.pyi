@@ -459,7 +459,7 @@ class LeaseItem(_message.Message):
     advertiser_id: _builtins.str
     """Who pays."""
     amount_nanos: _builtins.int
-    """How much is wanted, in nanos."""
+    """How much is wanted in all since the lease began, in nanos: what was billed out of it before is not set aside again."""
     def __init__(
         self,
         *,
@@ -514,7 +514,9 @@ class LeaseGrant(_message.Message):
     outcome: Global___ReserveOutcome.ValueType
     """Whether anything could be had."""
     granted_nanos: _builtins.int
-    """How much was set aside: what was asked for, or what is left of the budgets and the balance, or 0."""
+    """How much the lease may be used for in all since it began: what was asked for, or what is left of the budgets and the
+    balance with what was billed out of the lease before, or 0.
+    """
     def __init__(
         self,
         *,
@@ -543,7 +545,9 @@ class LeaseBudgetsResponse(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When what was not used goes back by itself; nothing may be decided on the lease from then on."""
+        """From when on nothing may be decided on the lease: at its end or at that of a budget day of its campaigns, whichever
+        comes first. It ends five minutes after its last call; what was not billed out of it goes back then.
+        """
 
     def __init__(
         self,

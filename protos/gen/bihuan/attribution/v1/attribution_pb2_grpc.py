@@ -183,8 +183,9 @@ class AttributionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LeaseBudgets(self, request, context):
-        """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. Repeating a
-        lease id replaces what it holds.
+        """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. The token of
+        such a decision names `lease:<lease id>:<nanos it takes>` as its reservation. Repeating a lease id replaces what it
+        holds and makes it last longer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,8 +47,9 @@ class AttributionServiceStub:
     has both. A reservation id that was served before gets the same answer.
     """
     LeaseBudgets: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.LeaseBudgetsRequest, _attribution_pb2.LeaseBudgetsResponse]
-    """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. Repeating a
-    lease id replaces what it holds.
+    """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. The token of
+    such a decision names `lease:<lease id>:<nanos it takes>` as its reservation. Repeating a lease id replaces what it
+    holds and makes it last longer.
     """
     GetAttribution: _grpc.UnaryUnaryMultiCallable[_attribution_pb2.GetAttributionRequest, _attribution_pb2.GetAttributionResponse]
     """Explains one order: its touches, and its credits per model."""
@@ -105,8 +106,9 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
     has both. A reservation id that was served before gets the same answer.
     """
     LeaseBudgets: _aio.UnaryUnaryMultiCallable[_attribution_pb2.LeaseBudgetsRequest, _attribution_pb2.LeaseBudgetsResponse]  # type: ignore[assignment]
-    """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. Repeating a
-    lease id replaces what it holds.
+    """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. The token of
+    such a decision names `lease:<lease id>:<nanos it takes>` as its reservation. Repeating a lease id replaces what it
+    holds and makes it last longer.
     """
     GetAttribution: _aio.UnaryUnaryMultiCallable[_attribution_pb2.GetAttributionRequest, _attribution_pb2.GetAttributionResponse]  # type: ignore[assignment]
     """Explains one order: its touches, and its credits per model."""
@@ -184,8 +186,9 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _attribution_pb2.LeaseBudgetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_attribution_pb2.LeaseBudgetsResponse, _abc.Awaitable[_attribution_pb2.LeaseBudgetsResponse]]:
-        """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. Repeating a
-        lease id replaces what it holds.
+        """Sets money of campaigns aside for one decider, so that it can decide without a call until the lease ends. The token of
+        such a decision names `lease:<lease id>:<nanos it takes>` as its reservation. Repeating a lease id replaces what it
+        holds and makes it last longer.
         """
 
     @_abc_1.abstractmethod
