@@ -72,22 +72,22 @@ def _booked_entry(row: "sa.Row[tuple[object, ...]]", postings: tuple[Posting, ..
     )
 
 
-def balances_then(advertiser_id: str, accounts: Iterable[str], as_of_us: int) -> "sa.Select[tuple[object, ...]]":
+def balances_then(
+    accounts: Iterable[str], as_of_us: int, *, advertiser_id: str = ""
+) -> "sa.Select[tuple[object, ...]]":
     """
-    The query for what accounts of an advertiser held, as (account, currency, balance_nanos) by account.
+    The query for what accounts held, as (account, currency, balance_nanos) by account.
 
-    What was booked later is left out, whenever it happened; an account without postings by then has no row.
+    What was booked later is left out, whenever it happened; an account without postings by then has no row. Accounts of
+    an advertiser are found by its entries, others by all postings.
     """
     entries, postings = schema.entries, schema.postings
     balance = sa.cast(sa.func.sum(postings.c.amount_nanos), sa.BigInteger).label("balance_nanos")
-    return (
+    query = (
         sa.select(postings.c.account, entries.c.currency, balance)
         .join(postings, postings.c.entry_id == entries.c.entry_id)
-        .where(
-            entries.c.advertiser_id == advertiser_id,
-            entries.c.book_time_us <= as_of_us,
-            postings.c.account.in_(list(accounts)),
-        )
+        .where(entries.c.book_time_us <= as_of_us, postings.c.account.in_(list(accounts)))
         .group_by(postings.c.account, entries.c.currency)
         .order_by(postings.c.account, entries.c.currency)
     )
+    return query.where(entries.c.advertiser_id == advertiser_id) if advertiser_id else query

@@ -194,7 +194,7 @@ class SqlLedger:
         table = schema.accounts
         query = sa.select(table).where(table.c.account.in_(names)).order_by(table.c.account, table.c.currency)
         if as_of_us is not None:
-            query = balances_then(advertiser_id, names, as_of_us)
+            query = balances_then(names, as_of_us, advertiser_id=advertiser_id)
         rows = await self.database.read(lambda c: c.execute(query).all())
         return [(row.account, row.currency, names[row.account] * row.balance_nanos) for row in rows]
 

@@ -5,10 +5,8 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from bihuan_attribution import schema
-from bihuan_attribution.cover_store import read_cover
 from bihuan_attribution.domain.ledger import Entry
-from bihuan_attribution.domain.order import OrderState
-from bihuan_attribution.domain.payout import PAYOUT, Cover, payout_entry
+from bihuan_attribution.domain.payout import PAYOUT, payout_entry
 from bihuan_attribution.entry_store import booked_entries
 from bihuan_attribution.event_log_store import LEDGER_HEAD, lock_head
 from bihuan_attribution.ledger_store import note_operation, write_entries
@@ -59,10 +57,6 @@ class SqlPayouts:
         note_operation(connection, PAYOUT, entry.cause_id, entry.entry_time_us, body)
         self._checkpoint("noted")
         return booked_entries(connection, sa.select(table).where(same))[0]
-
-    async def cover(self, order: OrderState) -> Cover:
-        """How far the payouts to an order's promoter have come, as `domain.payout.commission_state` asks."""
-        return await self._database.read(lambda c: read_cover(c, order))
 
 
 def _payable_nanos(connection: sa.Connection, account: str, currency: str) -> int:

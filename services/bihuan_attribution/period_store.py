@@ -6,9 +6,10 @@ import sqlalchemy as sa
 
 from bihuan_attribution import schema
 from bihuan_attribution.billing_store import BILLING
+from bihuan_attribution.domain.booking import DayState
 from bihuan_attribution.domain.chain import GENESIS
 from bihuan_attribution.domain.invoice import Invoice
-from bihuan_attribution.domain.period import Period, period_of
+from bihuan_attribution.domain.period import FIRST_PERIOD, Period, period_end_us, period_of
 from bihuan_attribution.event_log_store import LEDGER_HEAD, LOG_HEAD, consumer_position, lock_head, move_head
 from bihuan_attribution.invoice_store import make_invoices, read_invoices
 from bihuan_shared.errors import FailedPrecondition, FieldViolation, Unavailable
@@ -55,9 +56,7 @@ class SqlPeriods:
         if held is not None:
             return held, read_invoices(connection, period=period, limit=MAX_ANSWERED)
         _check(connection, period, now_us)
-        behind = billed_to - consumer_position(connection, BILLING)
-        if behind > 0:
-            raise Unavailable(f"billing is {behind} events behind; a period is closed once they are booked")
+        _check_booked(connection, period, billed_to)
         self._checkpoint("checked")
         invoices = make_invoices(connection, self._database.dialect, period, now_us, self._checkpoint)
         last_entry_id = lock_head(connection, LEDGER_HEAD)
@@ -88,6 +87,10 @@ class SqlPeriods:
 
 
 def _check(connection: sa.Connection, period: str, now_us: int) -> None:
+    if period < FIRST_PERIOD:
+        raise FailedPrecondition(
+            "there is no such month", FieldViolation("period", f"must not be before {FIRST_PERIOD}")
+        )
     if period >= period_of(now_us):
         raise FailedPrecondition("the month is not over", FieldViolation("period", "is not over"))
     last_closed = max((one.period for one in _closed(connection)), default="")
@@ -98,6 +101,18 @@ def _check(connection: sa.Connection, period: str, now_us: int) -> None:
     if earlier and earlier < period:
         detail = f"{earlier} holds entries and is to be closed first"
         raise FailedPrecondition(detail, FieldViolation("period", f"must not come before {earlier} is closed"))
+
+
+def _check_booked(connection: sa.Connection, period: str, billed_to: int) -> None:
+    """Refuse while something waits to be booked that is there already: events, or booked days of the period."""
+    behind = billed_to - consumer_position(connection, BILLING)
+    if behind > 0:
+        raise Unavailable(f"billing is {behind} events behind; a period is closed once they are booked")
+    days = schema.booking_days
+    begun = (days.c.state == int(DayState.WON)) & (days.c.start_time_us < period_end_us(period))
+    waiting = connection.execute(sa.select(sa.func.count()).select_from(days).where(begun)).scalar_one()
+    if waiting:
+        raise Unavailable(f"{waiting} booked days are not charged yet; a period is closed once they are")
 
 
 def _closed(connection: sa.Connection) -> list[Period]:

@@ -15,6 +15,7 @@ from bihuan_attribution.domain.order import OrderState
 from bihuan_attribution.domain.touch import Touch, in_window, join_of
 from bihuan_attribution.entry_store import booked_entries
 from bihuan_attribution.event_log_store import chunks, logged_event, read_positions
+from bihuan_attribution.journal_store import credits_found
 from bihuan_attribution.order_store import read_orders
 from bihuan_attribution.terms_store import read_terms
 from bihuan_attribution.touch_store import read_touches
@@ -87,8 +88,10 @@ def _read_related(connection: sa.Connection, booked: BookedEntry) -> list[Booked
 
 
 def _is_cause_known(connection: sa.Connection, booked: BookedEntry) -> bool:
-    """Whether the operation or the booked day is there; of events, the log itself tells."""
+    """Whether the operation, the finding or the booked day is there; of events, the log itself tells."""
     entry = booked.entry
+    if entry.kind == "ivt_credit" and not entry.position:
+        return (entry.cause_id, entry.entry_time_us) in credits_found(connection, [entry.entry_time_us])
     if entry.cause_type == "event":
         return True
     if entry.cause_type == "booking":
@@ -97,10 +100,7 @@ def _is_cause_known(connection: sa.Connection, booked: BookedEntry) -> bool:
         day = sa.select(days.c.date).where(days.c.date == date, days.c.booking_id == booking_id)
         return connection.execute(day).first() is not None
     table = schema.operations
-    # One finding has an entry for each of its events.
-    parts = entry.cause_id.split("/")
-    names = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
-    query = sa.select(table.c.seq).where(table.c.kind == entry.cause_type, table.c.operation_id.in_(names))
+    query = sa.select(table.c.seq).where(table.c.kind == entry.cause_type, table.c.operation_id == entry.cause_id)
     return connection.execute(query).first() is not None
 
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
+FIRST_PERIOD: Final = "1970-01"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

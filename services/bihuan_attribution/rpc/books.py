@@ -47,10 +47,10 @@ class BooksRpc(Served):
         if bool(request.advertiser_id) == bool(request.account):
             field = "account" if request.account else "advertiser_id"
             raise InvalidArgument.of(field, "either an advertiser or an account is asked for")
+        as_of_us = to_us(request.as_of_time) if request.HasField("as_of_time") else None
         if request.account:
-            found = await self._ports.payables.payable(request.account)
+            found = await self._ports.payables.payable(request.account, as_of_us)
         else:
-            as_of_us = to_us(request.as_of_time) if request.HasField("as_of_time") else None
             found = await self._ports.ledger.balances(request.advertiser_id, as_of_us)
         return pb.GetBalanceResponse(
             balances=[

@@ -125,8 +125,8 @@ class Ledger(Protocol):
 class Payables(Protocol):
     """What is owed to those who are paid."""
 
-    async def payable(self, account: str) -> list[tuple[str, str, int]]:
-        """(account, currency, balance in nanos) of a promoter's or publisher's account."""
+    async def payable(self, account: str, as_of_us: int | None = None) -> list[tuple[str, str, int]]:
+        """(account, currency, balance in nanos) of a promoter's or publisher's account, now or as it was believed."""
         ...
 
 

@@ -7,7 +7,6 @@ from typing import Protocol
 from bihuan_attribution.domain.event import LoggedEvent
 from bihuan_attribution.domain.invoice import Invoice
 from bihuan_attribution.domain.order import OrderState
-from bihuan_attribution.domain.payout import Cover
 from bihuan_attribution.domain.period import Period
 from bihuan_attribution.domain.proof import Proof
 from bihuan_attribution.use_cases.ports import BookedEntry
@@ -23,10 +22,6 @@ class Payouts(Protocol):
 
         Raises AlreadyExists where the id stands for another payout and FailedPrecondition where less is payable.
         """
-        ...
-
-    async def cover(self, order: OrderState) -> Cover:
-        """How far the payouts to an order's promoter have come, as `domain.payout.commission_state` asks."""
         ...
 
 

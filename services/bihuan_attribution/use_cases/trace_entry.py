@@ -60,7 +60,8 @@ def _gaps(file: EntryFile, events: Sequence[TracedEvent]) -> Iterable[str]:
         yield f"its {entry.cause_type} {entry.cause_id} is not on record"
     if entry.order_id and file.order is None:
         yield f"its order {entry.order_id} is not there"
-    if entry.cause_type == "event":
+    # The credit of a late finding is caused by that, and by no event.
+    if entry.cause_type == "event" and (entry.position or entry.kind != "ivt_credit"):
         yield from _cause_gaps(booked, events)
     for one in events:
         name = one.stored.event.cause_id

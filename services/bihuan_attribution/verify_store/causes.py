@@ -10,6 +10,7 @@ from bihuan_attribution.booking_store import day_of_row
 from bihuan_attribution.domain.booking import BookingDay
 from bihuan_attribution.domain.proof import CausingEvent, Fault, StoredEntry, day_fault, event_faults, operation_fault
 from bihuan_attribution.event_log_store import chunks
+from bihuan_attribution.journal_store import credits_found
 
 _Operations = dict[tuple[str, str], Mapping[str, object]]
 
@@ -17,31 +18,30 @@ _Operations = dict[tuple[str, str], Mapping[str, object]]
 def cause_faults(connection: sa.Connection, rows: Sequence[StoredEntry]) -> Iterable[Fault]:
     """What is wrong with the causes of some entries: events of the log, booked days, operations of the journal."""
     events = _read_events(connection, {row.position for row in rows if row.position})
-    operations = _read_operations(connection, {name for row in rows for name in _operation_ids(row)})
+    operations = _read_operations(
+        connection, {row.cause_id for row in rows if row.cause_type not in ("event", "booking")}
+    )
     days = _read_days(connection, {row.cause_id for row in rows if row.cause_type == "booking"})
+    given_back = credits_found(connection, {row.entry_time_us for row in rows if _is_found(row)})
     for row in rows:
-        if row.cause_type == "event":
+        if _is_found(row):
+            if given_back.get((row.cause_id, row.entry_time_us)) != -row.charged_nanos:
+                yield Fault("cause", row.entry_id, f"no finding gave back {-row.charged_nanos} of {row.cause_id}")
+        elif row.cause_type == "event":
             yield from event_faults(row, events.get(row.position))
         elif row.cause_type == "booking":
             wrong = day_fault(row, days.get(row.cause_id))
             if wrong is not None:
                 yield wrong
         else:
-            found = (operations[key] for name in _operation_ids(row) if (key := (row.cause_type, name)) in operations)
-            fault = operation_fault(row, next(found, None))
+            fault = operation_fault(row, operations.get((row.cause_type, row.cause_id)))
             if fault is not None:
                 yield fault
 
 
-def _operation_ids(row: StoredEntry) -> Iterable[str]:
-    """What the operation of an entry may be called: as its cause; one finding has an entry for each of its events."""
-    if row.cause_type in ("event", "booking"):
-        return
-    name = row.cause_id
-    yield name
-    while row.cause_type == "finding" and "/" in name:
-        name = name.rpartition("/")[0]
-        yield name
+def _is_found(row: StoredEntry) -> bool:
+    """Whether it is the credit of a late finding, which bears the cause of the charge and no position."""
+    return row.kind == "ivt_credit" and row.cause_type == "event" and not row.position
 
 
 def _read_events(connection: sa.Connection, positions: set[int]) -> dict[int, CausingEvent]:

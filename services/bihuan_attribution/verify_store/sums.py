@@ -17,6 +17,11 @@ SELECT o.kind, o.operation_id FROM operations o
 LEFT JOIN entries e ON e.cause_id = o.operation_id AND e.cause_type = o.kind
 WHERE o.kind IN ('deposit', 'payout') AND e.entry_id IS NULL ORDER BY o.seq LIMIT :most
 """
+_UNCHARGED = """
+SELECT d.booking_id, d.date FROM booking_days d
+LEFT JOIN entries e ON e.cause_type = 'booking' AND e.kind = 'charge' AND e.cause_id = d.booking_id || '/' || d.date
+WHERE d.state = 4 AND e.entry_id IS NULL ORDER BY d.date, d.booking_id LIMIT :most
+"""
 _BALANCES = """
 SELECT account, currency, SUM(posted) AS posted, SUM(balance) AS balance FROM (
   SELECT p.account AS account, e.currency AS currency, p.amount_nanos AS posted, 0 AS balance
@@ -67,12 +72,14 @@ def head_faults(connection: sa.Connection) -> Iterable[Fault]:
 
 
 def journal_faults(connection: sa.Connection) -> Iterable[Fault]:
-    """Operations that are missing, and deposits and payouts that no entry books."""
+    """Operations that are missing, and deposits, payouts and charged days that no entry books."""
     row = connection.execute(sa.text(_JOURNAL)).one()
     if (row.count, row.first) != (row.last, 1):
         yield Fault("journal", 0, f"{row.count} operations are numbered {row.first} to {row.last}")
     for row in connection.execute(sa.text(_UNBOOKED), _MOST):
         yield Fault("cause", 0, f"{row.kind} {row.operation_id} has no entry")
+    for row in connection.execute(sa.text(_UNCHARGED), _MOST):
+        yield Fault("cause", 0, f"booked day {row.booking_id}/{row.date} is charged and has no entry")
 
 
 def account_faults(connection: sa.Connection) -> Iterable[Fault]:

@@ -10,8 +10,13 @@ import sqlalchemy as sa
 
 from bihuan.attribution.v1 import event_pb2
 from bihuan_attribution import schema
+from bihuan_attribution.booking_day_store import SqlBookingDays
 from bihuan_attribution.domain.accounts import PlacementTerms
+from bihuan_attribution.domain.booking import Booking
+from bihuan_attribution.domain.event import EventType
+from bihuan_attribution.domain.findings import Finding
 from bihuan_attribution.domain.terms import CampaignTerms
+from bihuan_attribution.finding_store import SqlFindings
 from bihuan_attribution.payout_store import SqlPayouts
 from bihuan_attribution.period_store import SqlPeriods
 from bihuan_attribution.trace_store import SqlEntryFiles
@@ -67,6 +72,12 @@ class Books:
         world = self.world
         await world.record(world.order(f"{order_id}-2", order_id, status=COMPLETED, update=True, person=0))
 
+    async def keep_days(self) -> None:
+        """Award and charge the booked days that are due."""
+        days, now_us = SqlBookingDays(self.world.database), self.world.clock.now_us()
+        while await days.award_next(now_us) or await days.charge_due(now_us, 1):
+            pass
+
     async def close(self, period: str) -> "tuple[Period, list[Invoice]]":
         return await close_period(period, self.periods, self.world.clock.now_us())
 
@@ -109,14 +120,19 @@ async def mixed_history(world: "World") -> Books:
     Everything that the ledger knows, over a closed and an open month.
 
     Deposits, charges by view and by click with a publisher's share, another advertiser, commissions with and without a
-    promoter that are estimated, payable, moved to a later click, refunded and cancelled, a payout, a closed month with
-    invoices, and corrections of it afterwards.
+    promoter that are estimated, payable, moved to a later click, refunded and cancelled, a late finding, a payout, two
+    booked days, a closed month with invoices, and corrections of it afterwards.
     """
     books = Books(world)
     rival = replace(await books.terms("cpm-1"), campaign_id="rival-1", advertiser_id="rival")
     second = replace(await books.terms("cps-1"), campaign_id="cps-2", commission_rate_ppm=123_457)
+    days = replace(await books.terms("cpm-1"), campaign_id="cpd-1", pricing_model="cpd")
+    booking = Booking(
+        "b/1", "cpd-1", "acme", "pl", "", "2023-11-20", "2023-11-21", PRICE_MICROS, "CNY", days.time_zone,
+        world.clock.now_us(),
+    )  # fmt: skip
     placement = PlacementTerms("pl", 1, world.clock.now_us() - HOUR_US, "pub", 300_000, "")
-    await world.terms.put(TermsBatch([rival, second], (), [placement]))
+    await world.terms.put(TermsBatch([rival, second, days], (), [placement], [booking], world.clock.now_us()))
     await world.ledger.deposit("acme", "dep-1", "CNY", 3_000_000_000, world.clock.now_us())
     for number in range(3):
         await books.shown("cpm-1", f"m{number}")
@@ -132,8 +148,11 @@ async def mixed_history(world: "World") -> Books:
     await books.shown("cps-2", "s3", person=9)
     await world.record(world.refund("o1-3", 11_111_111, "o1"))
     await world.bill()
+    finding = Finding("find-1", "click_farm", ((EventType.CLICK, "c2"), (EventType.IMPRESSION, "m2")))
+    await SqlFindings(world.database).credit(finding, world.clock.now_us())
     await books.payouts.pay_out("pay-1", "promoter:payable:pia", "CNY", 1_000_000_000, world.clock.now_us())
     books.go_to(2023, 12, 2)
+    await books.keep_days()
     await books.close("2023-11")
     late = world.clock.now_us() - 5 * 24 * HOUR_US
     token = world.token("m9", await books.terms("cpm-1"), price=PRICE_MICROS)

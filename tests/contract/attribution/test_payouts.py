@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bihuan_attribution.domain.payout import commission_state
 from bihuan_attribution.payout_store import SqlPayouts
+from bihuan_attribution.use_cases.explain import explain_order
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition
 from tests.contract.attribution.settled import Books, balances
 
@@ -29,9 +29,7 @@ async def _sold(world: "World", *micros: int) -> Books:
 
 
 async def _state(books: Books, order_id: str) -> str:
-    found = await books.world.orders.find("acme", order_id)
-    assert found is not None
-    return commission_state(found.order.commission, await books.payouts.cover(found.order))
+    return (await explain_order("acme", order_id, books.world.orders)).stage
 
 
 async def test_a_payout_moves_what_is_payable_and_counts_once(world: "World") -> None:

@@ -153,5 +153,5 @@ async def test_an_order_report_that_was_edited_is_a_gap(world: "World") -> None:
 async def test_operations_that_are_gone_are_gaps(world: "World") -> None:
     books = await mixed_history(world)
     await books.sql("DELETE FROM operations")
-    for kind in ("deposit", "payout", "rounding"):
+    for kind in ("deposit", "payout", "rounding", "ivt_credit"):
         assert "is not on record" in (await _trace(books, await _entry(books, kind))).gaps[0]
