@@ -73,7 +73,7 @@ SELECT t.advertiser_id, t.campaign_id, t.ad_group_id, t.creative_id, t.audience_
        o.currency, o.order_time_us - o.order_time_us % 3600000000 AS hour_us,
        parts.figure AS figure, SUM(parts.amount) AS amount
 FROM parts JOIN orders o ON o.advertiser_id = parts.advertiser_id AND o.order_id = parts.order_id
-JOIN touches t ON t.token_id = parts.token_id AND t.event_type = 3 AND t.invalid = ''
+JOIN touches t ON t.token_id = parts.token_id AND t.event_type = 3
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 """
 _DAYS: Final = """
@@ -88,7 +88,7 @@ SELECT t.advertiser_id, t.campaign_id, t.ad_group_id, t.creative_id, t.audience_
        t.pricing_model, o.currency, o.order_time_us - o.order_time_us % 3600000000 AS hour_us,
        t.touch_time_us AS touch_us, o.order_id AS order_id, i.item_id AS item_id
 FROM orders o JOIN order_items i ON i.advertiser_id = o.advertiser_id AND i.order_id = o.order_id
-JOIN touches t ON t.token_id = o.last_click_id AND t.event_type = 3 AND t.invalid = ''
+JOIN touches t ON t.token_id = o.last_click_id AND t.event_type = 3
 WHERE o.paid AND NOT o.cancelled AND o.outcome = 7
   AND EXISTS (SELECT 1 FROM terms w WHERE w.campaign_id = t.campaign_id AND w.item_ids NOT IN ('', '[]'))
 """

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 
 import sqlalchemy as sa
 
@@ -13,8 +13,17 @@ from bihuan_attribution.domain.books import Books, Effects
 from bihuan_attribution.domain.event import EventType
 from bihuan_attribution.domain.findings import Credit, Credited, Finding, Told, cause_of, credit_finding
 from bihuan_attribution.domain.touch import Touch
-from bihuan_attribution.event_log_store import BILLING_HEAD, LEDGER_HEAD, chunks, consumer_position, lock_head
+from bihuan_attribution.event_log_store import (
+    BILLING_HEAD,
+    LEDGER_HEAD,
+    chunks,
+    consumer_position,
+    lock_head,
+    read_positions,
+    signed,
+)
 from bihuan_attribution.ledger_store import note_operation, read_purses, write_entries
+from bihuan_attribution.person_history import read_history
 from bihuan_attribution.rank_store import read_charges
 from bihuan_attribution.terms_store import read_terms
 from bihuan_attribution.touch_store import touch_from
@@ -80,7 +89,22 @@ def _read_touches(connection: sa.Connection, events: Iterable[Told]) -> dict[Tol
             told = (EventType(row.event_type), row.token_id)
             if told in wanted:
                 found[told] = touch_from(row)
-    return found
+    return _as_counted(connection, found)
+
+
+def _as_counted(connection: sa.Connection, touches: dict[Told, Touch]) -> dict[Told, Touch]:
+    """Touches with the persons that their impressions were counted for, though they were erased since."""
+    nobodys = {one.position: told for told, one in touches.items() if not one.person_id}
+    told_of = [one for one in read_positions(connection, nobodys) if one.person_id]
+    if not told_of:
+        return touches
+    history = read_history(connection)
+    counted = dict(touches)
+    for event in told_of:
+        if not history.erased((event.person_id, signed(event.sighting_id)), event.position):
+            told = nobodys[event.position]
+            counted[told] = replace(touches[told], person_id=event.person_id)
+    return counted
 
 
 def _read_books(connection: sa.Connection, touches: dict[Told, Touch]) -> Books:

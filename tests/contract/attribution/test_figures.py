@@ -15,13 +15,20 @@ from bihuan.attribution.v1 import event_pb2
 from bihuan.common.v1 import common_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.billing_store import SqlBilling
+from bihuan_attribution.booking_day_store import SqlBookingDays
+from bihuan_attribution.domain.accounts import PlacementTerms
+from bihuan_attribution.domain.booking import Booking
+from bihuan_attribution.domain.event import EventType
+from bihuan_attribution.domain.findings import Finding
 from bihuan_attribution.domain.invalid_traffic import TrafficLimits
 from bihuan_attribution.domain.report import FIGURE_NAMES, Dimension
 from bihuan_attribution.event_log_store import prepare_heads
 from bihuan_attribution.figure_audit_store import SqlFigureAudit
+from bihuan_attribution.finding_store import SqlFindings
 from bihuan_attribution.use_cases.figure_audit import FigureDifference
 from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
 from bihuan_shared.clock import DAY_US, HOUR_US, MINUTE_US, to_timestamp
+from bihuan_shared.person_change import PersonPart, PersonsChange
 from bihuan_shared.sql import Database
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 
 MakeWorld = Callable[[Database], "tuple[World, CampaignTerms]"]
 LIMITS = TrafficLimits(min_click_delay_us=200, clicks_per_creative=1, clicks_per_person=2, clicks_per_address=0)
+CLICK = EventType.CLICK
 KINDS = ("impression", "click", "viewable", "landing", "bot")
 ACTIONS = {"engagement": common_pb2.EVENT_TYPE_ENGAGEMENT, "lead": common_pb2.EVENT_TYPE_LEAD}
 STATUSES = {
@@ -43,6 +51,7 @@ beacons = st.tuples(st.sampled_from(KINDS), st.integers(0, 9), MINUTES)
 orders = st.tuples(st.sampled_from(("order", "engagement", "lead")), st.integers(0, 3), MINUTES)
 updates = st.tuples(st.sampled_from(tuple(STATUSES)), st.integers(0, 3), MINUTES)
 refunds = st.tuples(st.just("refund"), st.integers(0, 3), st.integers(1, 900))
+BETWEEN = st.tuples(st.sampled_from(("finding", "finding", "merge", "erase")), st.integers(0, 9))
 histories = st.lists(st.one_of(beacons, beacons, orders, updates, refunds), min_size=1, max_size=60)
 
 
@@ -76,7 +85,22 @@ def build_event(world: "World", terms: "list[CampaignTerms]", step: Step) -> eve
     return world.order(event_id, order_id, status=STATUSES[kind], update=True)
 
 
-async def play(folder: str, make_world: MakeWorld, history: list[Step], batch: int, total: int) -> None:
+async def intervene(world: "World", number: int, kind: str, told: int) -> None:
+    """A late finding, or two persons that are one, or one that is nobody any more."""
+    if kind == "finding":
+        event = tuple(EventType)[told % 3]
+        finding = Finding(f"f{number}", "farm", ((event, f"t{told}"),))
+        await SqlFindings(world.database).credit(finding, world.clock.now_us())
+        return
+    parts = (PersonPart(1),) if kind == "merge" else ()
+    before = (1, 2) if kind == "merge" else (1 + told % 2,)
+    await world.persons.follow(PersonsChange(await world.persons.position() + 1, 0, before, parts))
+
+
+async def play(
+    folder: str, make_world: MakeWorld, steps: tuple[list[Step], list[tuple[str, int]]], batch: int, total: int
+) -> None:
+    history, between = steps
     database = await Database.open(f"sqlite:///{Path(folder) / 'a.db'}", schema.metadata, schema="attribution")
     try:
         await prepare_heads(database)
@@ -90,11 +114,14 @@ async def play(folder: str, make_world: MakeWorld, history: list[Step], batch: i
         ]
         await world.terms.put(TermsBatch(terms))
         world.billing = SqlBilling(database, world.clock, LIMITS)
-        half = len(history) // 2
+        half, number = len(history) // 2, 0
         for part in (history[:half], history[half:]):
             if part:
                 await world.record(*(build_event(world, terms, step) for step in part))
             await world.bill(batch)
+            for kind, told in between:
+                number += 1
+                await intervene(world, number, kind, told)
             world.clock.advance_us(HOUR_US)
         found = await SqlFigureAudit(database).compare()
         assert found.differences == ()
@@ -109,8 +136,9 @@ def test_figures_equal_a_recomputation(
     make_world: MakeWorld, history: list[Step], batch: int, total: int, data: st.DataObject
 ) -> None:
     repeated = data.draw(st.lists(st.sampled_from(history), max_size=10))
+    between = data.draw(st.lists(BETWEEN, max_size=3))
     with TemporaryDirectory() as folder:
-        asyncio.run(play(folder, make_world, history + repeated, batch, total))
+        asyncio.run(play(folder, make_world, (history + repeated, between), batch, total))
 
 
 async def everything(world: "World") -> None:
@@ -142,6 +170,69 @@ async def test_a_recomputation_knows_refunds_displaced_clicks_and_actions(world:
     figures = line.figures
     assert (figures.impressions, figures.clicks, figures.invalid_events) == (3, 1, 2)
     assert (figures.orders, figures.order_value_micros, figures.person_impressions) == (1, 60_000_000, 3)
+
+
+async def test_a_recomputation_knows_late_findings_and_who_was_erased_before(world: "World") -> None:
+    await everything(world)
+    await world.persons.follow(PersonsChange(1, 0, (7,), ()))
+    finding = Finding("f1", "farm", tuple((kind, name) for kind in (EventType.IMPRESSION, CLICK) for name in "abs"))
+    done = await SqlFindings(world.database).credit(finding, world.clock.now_us())
+    assert len(done.credits) == 1
+    cpm = world.token("m", (await world.terms.since(0))[1][0])
+    await world.record(world.beacon("impression", cpm))
+    await world.bill()
+    late = Finding("f2", "farm", ((EventType.IMPRESSION, "m"),))
+    await SqlFindings(world.database).credit(late, world.clock.now_us())
+    assert (await SqlFigureAudit(world.database).compare()).differences == ()
+
+
+async def test_an_impression_of_somebody_who_was_erased_is_taken_back_whole(world: "World") -> None:
+    await world.record(world.beacon("impression", world.token("m")))
+    await world.bill()
+    await world.persons.follow(PersonsChange(1, 0, (7,), ()))
+    finding = Finding("f1", "farm", ((EventType.IMPRESSION, "m"),))
+    await SqlFindings(world.database).credit(finding, world.clock.now_us())
+    (line,) = await world.reports.query(ReportQuery((), None, None, (), (), 10))
+    assert (line.figures.impressions, line.figures.person_impressions, line.figures.invalid_events) == (0, 0, 1)
+    assert (await SqlFigureAudit(world.database).compare()).differences == ()
+
+
+async def test_an_order_that_a_late_finding_was_credited_with_stays_in_the_figures(world: "World") -> None:
+    await everything(world)
+    finding = Finding("f1", "farm", ((CLICK, "a"), (CLICK, "s")))
+    await SqlFindings(world.database).credit(finding, world.clock.now_us())
+    (line,) = await world.reports.query(ReportQuery((), None, None, (), (), 10))
+    assert line.figures.orders == 1
+    assert (await SqlFigureAudit(world.database).compare()).differences == ()
+
+
+async def test_a_recomputation_knows_booked_days(world: "World") -> None:
+    now_us = world.clock.now_us()
+    cpd = replace((await world.terms.since(0))[1][0], campaign_id="cpd-1", pricing_model="cpd")
+    booking = Booking(
+        booking_id="b1",
+        campaign_id="cpd-1",
+        advertiser_id="acme",
+        placement_id="pl",
+        keyword="",
+        start_date="2023-11-20",
+        end_date="2023-11-21",
+        day_rate_micros=3_000_000,
+        currency="CNY",
+        time_zone="Asia/Shanghai",
+        create_time_us=now_us,
+    )
+    placement = PlacementTerms("pl", 1, now_us, "pub", 500_000, "video")
+    await world.terms.put(TermsBatch([cpd], placements=[placement], bookings=[booking], take_time_us=now_us))
+    world.clock.advance_us(10 * DAY_US)
+    days = SqlBookingDays(world.database)
+    while await days.award_next(world.clock.now_us()):
+        pass
+    assert len(await days.charge_due(world.clock.now_us(), 10)) == 2
+    found = await SqlFigureAudit(world.database).compare()
+    assert (found.row_count, found.differences) == (2, ())
+    (line,) = await world.reports.query(ReportQuery((Dimension.PRICING_MODEL,), None, None, (), (), 10))
+    assert (line.values, line.figures.spend_nanos) == (("cpd",), 6_000_000_000)
 
 
 async def test_an_altered_figure_is_found_and_named(world: "World") -> None:
