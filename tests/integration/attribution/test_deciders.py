@@ -20,7 +20,8 @@ from bihuan_attribution.settings import AttributionSettings
 from bihuan_gateway.control.snapshot import AdGroup, Advertiser, Campaign, Creative
 from bihuan_gateway.data.hops.attribution import GrpcBudgets
 from bihuan_gateway.data.hops.leases import GrpcLeases
-from bihuan_gateway.data.ports import ReserveQuery
+from bihuan_gateway.data.ports import ReserveOutcome, ReserveQuery
+from bihuan_gateway.data.ports.leasing import LeaseGrant, LeaseWish
 from bihuan_gateway.data.use_cases.lease_wallet import LeaseWallet, WalletLimits
 from bihuan_shared.callers import Credential, Role, secret_sha256
 from bihuan_shared.clock import DAY_US, HOUR_US, MINUTE_US, clock_from, set_replay_time_us, to_timestamp
@@ -64,6 +65,12 @@ class Shop:
         for level, window in caps:
             message.frequency_caps.add(level=LEVELS[level], window=WINDOWS[window], max_impressions=CAP)
         await self.stub.PutTerms(pb.PutTermsRequest(terms=[message]), timeout=CALL_S)
+
+    async def account(self, advertiser_id: str) -> None:
+        """An account without any credit."""
+        message = terms_pb2.AdvertiserTerms(advertiser_id=advertiser_id, version=1, currency="CNY", time_zone="UTC")
+        message.effective_time.CopyFrom(to_timestamp(NOW_US - DAY_US))
+        await self.stub.PutTerms(pb.PutTermsRequest(advertisers=[message]), timeout=CALL_S)
 
     async def deposit(self, advertiser_id: str, micros: int) -> None:
         amount = common_pb2.Money(currency="CNY", micros=micros)
@@ -233,6 +240,7 @@ async def test_no_budget_is_exceeded_by_leases_and_reservations_together(shop: S
     tight, wide = 40, 60
     await shop.campaign("tight", "acme", total_micros=tight * PRICE // 1_000)
     await shop.campaign("wide", "acme")
+    await shop.account("acme")
     await shop.deposit("acme", (tight + wide) * PRICE // 1_000)
     budgets = GrpcBudgets(shop.stub, timeout_s=CALL_S)
     leases = GrpcLeases(shop.stub, timeout_s=CALL_S)
@@ -265,7 +273,7 @@ async def test_no_budget_is_exceeded_by_leases_and_reservations_together(shop: S
     found = await shop.settled()
     (currency,) = found.currencies
     assert currency.difference_nanos == 0
-    assert currency.ledger_charged_nanos == (tight + wide) * PRICE
+    assert currency.ledger_charged_nanos <= (tight + wide) * PRICE
     report = await shop.stub.QueryReport(
         pb.QueryReportRequest(dimensions=[pb.REPORT_DIMENSION_CAMPAIGN]), timeout=CALL_S
     )
@@ -273,4 +281,18 @@ async def test_no_budget_is_exceeded_by_leases_and_reservations_together(shop: S
     assert spent["tight"] <= tight * PRICE
     if not is_lost:
         assert decided == {"tight": tight, "wide": wide}
+        assert currency.ledger_charged_nanos == (tight + wide) * PRICE
         assert not found.unbilled
+
+
+async def test_what_a_cap_counts_is_left_out_of_a_lease_however_many_there_are(shop: Shop) -> None:
+    names = [f"c{number}" for number in range(70)]
+    for name in names:
+        await shop.campaign(name, f"a-{name}", *([("creative", "day")] if name != "c33" else []))
+    await shop.deposit("a-c33", 1)
+    leases = GrpcLeases(shop.stub, timeout_s=CALL_S)
+    answer = await leases.lease("l1", [LeaseWish(name, f"a-{name}", 2_000) for name in names])
+    granted = {name: grant for name, grant in zip(names, answer.grants, strict=True) if grant.granted_nanos}
+    assert granted == {"c33": LeaseGrant(ReserveOutcome.RESERVED, 1_000)}
+    assert {one.outcome for one in answer.grants} == {ReserveOutcome.RESERVED, ReserveOutcome.CAPPED}
+    assert answer.expire_time_us == NOW_US + 5 * MINUTE_US
