@@ -151,7 +151,7 @@ async def _open(settings: AttributionSettings) -> _Parts:
         settler=BudgetSettler(log, budgets, truth, terms, reserver, persons),
         persons=persons,
         lake=lake,
-        auditor=LakeAuditor(database, lake, committed.ring),
+        auditor=LakeAuditor(database, lake, committed.ring, settings.state_dir),
         committed=committed,
         keys=keys,
         reach=SqlReach(database, await prepare_reach(database, os.urandom(32))),

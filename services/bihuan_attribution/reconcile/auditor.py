@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -26,13 +27,16 @@ class LakeAuditor:
     """
     The independent fold of one database and its lake; one fold at a time.
 
-    `nudge` is called so that the lake's consumers go on at once.
+    `nudge` is called so that the lake's consumers go on at once; `scratch` is the folder that a fold works in.
     """
 
-    def __init__(self, database: Database, lake: Lake, nudge: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, database: Database, lake: Lake, nudge: Callable[[], None] = lambda: None, scratch: Path | None = None
+    ) -> None:
         self._database = database
         self._lake = lake
         self._nudge = nudge
+        self._scratch = scratch
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reconcile")
         self._running: set[Fold] = set()
 
@@ -72,7 +76,7 @@ class LakeAuditor:
         raise Unavailable(f"the lake is behind the books: {late}")
 
     async def _fold(self, cut: Cut) -> Folded:
-        fold = Fold(self._lake, cut)
+        fold = Fold(self._lake, cut, self._scratch)
         running = self._thread.submit(fold.run)
         self._running.add(fold)
         try:

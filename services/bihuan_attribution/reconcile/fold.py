@@ -16,8 +16,8 @@ from bihuan_attribution.reconcile.changed_limits import SpanClick, too_many
 from bihuan_attribution.reconcile.lake_tables import TABLES
 from bihuan_shared.lake import Lake
 
-MEMORY: Final = "1GB"
-"""What DuckDB may hold in memory; what does not fit goes to its file."""
+MEMORY: Final = "256MB"
+"""What DuckDB may hold in memory, beside what it is reading; what does not fit goes to its file."""
 THREADS: Final = 2
 _PAGE: Final = 10_000
 _WHO: Final = pa.schema(
@@ -57,11 +57,16 @@ class Interrupted(Exception):  # noqa: N818  # it is no error of the fold
 
 
 class Fold:
-    """One run over the lake; `run` blocks for as long as it takes, `interrupt` may be called from any thread."""
+    """
+    One run over the lake; `run` blocks for as long as it takes, `interrupt` may be called from any thread.
 
-    def __init__(self, lake: Lake, cut: Cut) -> None:
+    About 60 MB for a million events go to a file in `scratch`, or where temporary files are.
+    """
+
+    def __init__(self, lake: Lake, cut: Cut, scratch: Path | None = None) -> None:
         self._lake = lake
         self._cut = cut
+        self._scratch = scratch
         self._stopped = False
         self._connection: duckdb.DuckDBPyConnection | None = None
 
@@ -74,7 +79,9 @@ class Fold:
 
     def run(self) -> Folded:
         """Fold; OSError where the lake cannot be read."""
-        with TemporaryDirectory(prefix="bihuan-reconcile-") as folder:
+        if self._scratch is not None:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="bihuan-reconcile-", dir=self._scratch) as folder:
             connection = duckdb.connect(
                 Path(folder) / "fold.duckdb", config={"memory_limit": MEMORY, "threads": str(THREADS)}
             )
@@ -96,7 +103,8 @@ class Fold:
             self._script(connection, name)
         if rows > positions:
             self._script(connection, "31_repeated")
-        self._script(connection, "32_counted")
+        for name in ("32_counted", "34_prices"):
+            self._script(connection, name)
         self._tell_persons(connection)
         self._script(connection, "40_spans")
         _note_changed_limits(connection)

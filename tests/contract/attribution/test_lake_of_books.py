@@ -10,8 +10,11 @@ import pytest
 from bihuan_attribution.billing_store import SqlBilling
 from bihuan_attribution.book_rows_store import SqlBookRows
 from bihuan_attribution.domain.accounts import AdvertiserTerms, PlacementTerms
+from bihuan_attribution.domain.event import EventType
+from bihuan_attribution.domain.findings import Finding
 from bihuan_attribution.domain.invalid_traffic import TrafficLimits
 from bihuan_attribution.event_sinks import LakeSink
+from bihuan_attribution.finding_store import SqlFindings
 from bihuan_attribution.reconcile import auditor as auditing
 from bihuan_attribution.reconcile.auditor import LakeAuditor
 from bihuan_attribution.reconcile.fold import Cut, Fold, Interrupted
@@ -228,3 +231,24 @@ async def test_terms_count_from_when_they_came_whatever_time_they_name(world: "W
     assert dict(found.unbilled)["unmatched"] == 2
     # One at the rate of then, and one at that of the campaign that was not known before.
     assert await world.charged() == 2 * 10_000_000_000 - 100
+
+
+async def test_click_of_an_impression_that_was_given_back_takes_no_place_of_another(world: "World") -> None:
+    cpm, cpc = (await world.terms.since(0))[1][:2]
+    world.billing = SqlBilling(world.database, world.clock, TrafficLimits(0, 0, 1, 0))
+    shown, clicked = world.token("shown", cpm), world.token("clicked", cpc, price=5)
+    await world.record(world.beacon("impression", shown), world.beacon("impression", clicked))
+    await world.bill()
+    finding = Finding("f1", "farm", ((EventType.IMPRESSION, "shown"), (EventType.CLICK, "clicked")))
+    done = await SqlFindings(world.database).credit(finding, world.clock.now_us())
+    assert (done.unknown_count, len(done.credits)) == (1, 1)
+    early_us = world.clock.now_us() - 1_000_000
+    await world.record(world.beacon("click", shown, early_us), world.beacon("click", clicked))
+    await world.bill()
+    found = dict((await world.reconcile()).unbilled)
+    assert (found["ivt_late_farm"], found["ivt_invalid_impression"]) == (1, 1)
+    assert await world.charged() == 5_000
+    # The same event can be found out again, by then with effect.
+    again = replace(finding, finding_id="f2")
+    assert len((await SqlFindings(world.database).credit(again, world.clock.now_us())).credits) == 1
+    assert await world.charged() == 0

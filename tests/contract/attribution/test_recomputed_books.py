@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,11 +17,15 @@ from bihuan.common.v1 import common_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.billing_store import SqlBilling
 from bihuan_attribution.domain.accounts import AdvertiserTerms, PlacementTerms
+from bihuan_attribution.domain.findings import REPORTABLE, Finding
 from bihuan_attribution.domain.invalid_traffic import TrafficLimits
 from bihuan_attribution.domain.terms import CampaignTerms, CommissionRate
 from bihuan_attribution.event_log_store import prepare_heads
+from bihuan_attribution.finding_store import SqlFindings
+from bihuan_attribution.payout_store import SqlPayouts
 from bihuan_attribution.use_cases.ports import TermsBatch
 from bihuan_shared.clock import DAY_US, HOUR_US
+from bihuan_shared.errors import FailedPrecondition
 from bihuan_shared.sql import Database
 from tests.contract.attribution.test_persons import any_change
 
@@ -41,7 +46,12 @@ STATUSES = (
 )
 small = st.integers(0, 11)
 weights = [*["ad"] * 8, *["order"] * 3, *["update"] * 3, *["refund"] * 2, "bill", "terms", "placement", "limits"]
-steps = st.tuples(st.sampled_from([*weights, "person", "person", "money", "action", "foreign"]), small, small, small)
+steps = st.tuples(
+    st.sampled_from([*weights, "person", "person", "money", "action", "foreign", "finding", "payout"]),
+    small,
+    small,
+    small,
+)
 
 
 @dataclass
@@ -54,6 +64,8 @@ class Life:
     accounts: int = 0
     changes: int = 0
     deposits: int = 0
+    findings: int = 0
+    payouts: int = 0
     owner: dict[int, int] = field(default_factory=lambda: {one: 10 + one for one in range(1, 5)})
     known: list[dict[int, int]] = field(default_factory=list)
     waiting: list[event_pb2.Event] = field(default_factory=list)
@@ -155,6 +167,18 @@ class Life:
         change = any_change(random.Random(seed), self.owner, self.changes)
         await self.world.persons.follow(change)
         self.known.append(dict(self.owner))
+
+    async def _finding(self, first: int, kind: int, second: int) -> None:
+        self.findings += 1
+        told = tuple((event_type, f"t{token}") for event_type in REPORTABLE for token in {first, second})
+        finding = Finding(f"f{self.findings}", f"farm_{kind}", told)
+        await SqlFindings(self.world.database).credit(finding, self.world.clock.now_us())
+
+    async def _payout(self, payee: int, nanos: int, _: int) -> None:
+        self.payouts += 1
+        account = "promoter:payable:pia" if payee % 2 else f"publisher:payable:pub{payee % 3}"
+        with suppress(FailedPrecondition):
+            await SqlPayouts(self.world.database).pay_out(f"p{self.payouts}", account, "CNY", 1 + nanos, 1)
 
     async def _money(self, number: int, credit: int, _: int) -> None:
         self.deposits += 1

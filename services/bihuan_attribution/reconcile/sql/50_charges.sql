@@ -1,40 +1,4 @@
--- What impressions and clicks cost, and why they were not billed.
-
--- CPM is sold by the impression, or by the viewable impression where the terms say so that the token was sealed under:
--- the version that it names, or the newest older one, of those that were known.
-CREATE TABLE triggers AS
-WITH asked AS (
-    SELECT position, campaign_id, terms_version, counted FROM counted
-    WHERE model = 'cpm' AND kind IN ('impression', 'viewable') AND counted IS NOT NULL
-        AND campaign_id IN (SELECT campaign_id FROM terms WHERE bills_viewable)
-),
-newest AS (SELECT campaign_id, known, max(version) AS version FROM terms GROUP BY campaign_id, known),
-wanted AS (
-    SELECT a.position, a.campaign_id, least(a.terms_version, n.version) AS version
-    FROM asked a ASOF JOIN newest n ON n.campaign_id = a.campaign_id AND a.counted > n.known
-)
-SELECT w.position, coalesce(t.bills_viewable, c.bills_viewable) AS bills_viewable
-FROM wanted w
-ASOF LEFT JOIN terms t ON t.campaign_id = w.campaign_id AND w.version >= t.version
-LEFT JOIN campaigns c ON c.campaign_id = w.campaign_id;
-
--- Micros per thousand are nanos each.
-CREATE TABLE prices AS
-SELECT c.position, CASE WHEN c.model = 'cpc' THEN 1000 * c.price_micros::HUGEINT ELSE c.price_micros::HUGEINT END AS nanos
-FROM counted c LEFT JOIN triggers t ON t.position = c.position
-WHERE c.counted IS NOT NULL AND c.price_micros > 0 AND (
-    (c.model = 'cpc' AND c.kind = 'click')
-    OR (c.model = 'cpm' AND c.kind = CASE WHEN t.bills_viewable THEN 'viewable' ELSE 'impression' END)
-);
-
--- Findings name events that were billed when they were reported; what was not billed by then is not touched by them.
-CREATE TABLE findings AS
-SELECT cause, max(coalesce((body ->> 'position')::BIGINT, 9223372036854775807)) AS upto, arg_min(body -> 'told' ->> 'reason', seq) AS reason
-FROM (
-    SELECT seq, body, unnest(from_json(body -> 'told' -> 'events', '["VARCHAR"]')) AS cause
-    FROM operations WHERE kind = 'finding'
-)
-GROUP BY cause;
+-- What became of each event of a token: billed, or why not; and who shares in what was charged.
 
 CREATE TABLE judged AS
 SELECT c.position, c.counted, c.placement_id, c.advertiser_id, c.currency, c.received_us, coalesce(p.nanos, 0) AS nanos,
@@ -47,7 +11,7 @@ SELECT c.position, c.counted, c.placement_id, c.advertiser_id, c.currency, c.rec
         WHEN k.known IS NULL OR k.known >= c.counted THEN 'no_terms'
         WHEN k.currency <> c.currency THEN 'currency_mismatch'
         WHEN r.reason IS NOT NULL THEN r.reason
-        WHEN f.cause IS NOT NULL THEN concat('ivt_late_', f.reason)
+        WHEN f.position IS NOT NULL THEN concat('ivt_late_', f.reason)
         ELSE 'billed'
     END AS reason
 FROM counted c
@@ -55,7 +19,7 @@ LEFT JOIN prices p ON p.position = c.position
 LEFT JOIN (SELECT position, arg_min(reason, rule) AS reason FROM excess GROUP BY position) x ON x.position = c.position
 LEFT JOIN campaigns k ON k.campaign_id = c.campaign_id
 LEFT JOIN refusals r ON r.position = c.position
-LEFT JOIN findings f ON f.cause = concat(c.kind, '/', c.token_id) AND c.counted <= f.upto;
+LEFT JOIN found f ON f.position = c.position;
 
 DROP TABLE counted;
 
