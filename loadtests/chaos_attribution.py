@@ -11,6 +11,7 @@ cache, so this says nothing about a power cut.
 import argparse
 import asyncio
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -193,12 +194,17 @@ def main() -> int:
     found: dict[str, object] = {}
     broken = 0
     for engine in ("sqlite", "postgres") if options.engine == "both" else (options.engine,):
-        with tempfile.TemporaryDirectory(prefix="bihuan-chaos-") as state:
-            # PostgreSQL runs as another user.
-            Path(state).chmod(0o755)
-            one = asyncio.run(run(engine, options.kills, options.seed, Path(state)))
+        # What broke is read in the services' logs, so the folder stays where something did.
+        state = Path(tempfile.mkdtemp(prefix="bihuan-chaos-"))
+        # PostgreSQL runs as another user.
+        state.chmod(0o755)
+        sys.stderr.write(f"{engine}: state and logs in {state}\n")
+        one = asyncio.run(run(engine, options.kills, options.seed, state))
         found[engine] = one
-        broken += sum(bool(one[name]) for name in INVARIANTS)
+        if any(one[name] for name in INVARIANTS):
+            broken += 1
+        else:
+            shutil.rmtree(state)
     found |= {"seed": options.seed, "machine": figures.machine(), "commit": figures.commit()}
     figures.write(options.out, found)
     return int(broken > 0)
