@@ -1,11 +1,13 @@
 """A real PostgreSQL of a script's own, which may be killed and started again."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -77,8 +79,15 @@ class LocalPostgres:
     def kill(self) -> None:
         """End it and all that it started at once, as a power cut of the process would."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            # Each of its children leads a group of its own, and holds the shared memory until it has ended.
+            pid = self.process.pid
+            children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+            os.killpg(pid, signal.SIGKILL)
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
             self.process.wait()
+            _await_end(children)
             (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def _answers(self) -> bool:
@@ -90,3 +99,11 @@ class LocalPostgres:
                 return True
         except (OSError, psycopg.OperationalError):
             return False
+
+
+def _await_end(pids: Sequence[int]) -> None:
+    deadline_s = time.monotonic() + START_S
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        if time.monotonic() > deadline_s:
+            raise RuntimeError("PostgreSQL does not end")
+        time.sleep(0.005)

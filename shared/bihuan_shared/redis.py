@@ -34,6 +34,7 @@ _LOST: Final = (
     OSError,
     asyncio.TimeoutError,
 )
+_CLOSED_TRANSPORT: Final = "the handler is closed"
 _LOST_PREFIXES: Final = ("MISCONF", "OOM", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "NOREPLICAS", "LOADING", "READONLY")
 
 
@@ -77,6 +78,11 @@ def store_errors() -> Iterator[None]:
         raise
     except exceptions.RedisClusterException as error:
         raise Unavailable("the cluster does not answer") from error
+    except RuntimeError as error:
+        # What uvloop says of a connection that was lost between being opened and being written to.
+        if _CLOSED_TRANSPORT not in str(error):
+            raise
+        raise Unavailable("the store does not answer") from error
 
 
 async def is_alive(client: RedisClient) -> bool:

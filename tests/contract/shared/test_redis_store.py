@@ -77,11 +77,17 @@ async def test_store_that_dies_and_returns_is_unavailable_in_between(tmp_path: P
         exceptions.RedisClusterException("no slots"),
         TimeoutError(),
         ConnectionResetError(),
+        RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed"),
     ],
 )
 def test_lost_or_overloaded_store_is_unavailable(error: Exception) -> None:
     with pytest.raises(Unavailable), store_errors():
         raise error
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_lost_store() -> None:
+    with pytest.raises(RuntimeError, match="no running event loop"), store_errors():
+        raise RuntimeError("no running event loop")
 
 
 def test_wrong_use_of_the_store_passes_unchanged() -> None:
