@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bihuan_profile.domain.behaviour import Amount, Behaviour, Event
+from bihuan_profile.domain.behaviour import Amount, Behaviour, Event, Item
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.group_commit import GroupCommit
 from bihuan_shared.lake import Lake
@@ -16,6 +17,9 @@ from bihuan_shared.lake import Lake
 DATASET: Final = "behaviour"
 MAX_ROWS: Final = 10_000
 MAX_QUEUE: Final = 50_000
+_ITEM: Final = pa.struct(
+    [("category", pa.string()), ("brand", pa.string()), ("size", pa.string()), ("quantity", pa.int64())]
+)
 _SCHEMA: Final = pa.schema(
     [
         ("person_id", pa.uint64()),
@@ -26,6 +30,9 @@ _SCHEMA: Final = pa.schema(
         ("tags", pa.list_(pa.string())),
         ("currency", pa.string()),
         ("amount_micros", pa.int64()),
+        ("items", pa.list_(_ITEM)),
+        ("echo", pa.bool_()),
+        ("origin", pa.string()),
     ]
 )
 
@@ -85,6 +92,9 @@ def _table(events: Sequence[Event]) -> pa.Table:
         [event.tags for event in events],
         [event.amount.currency if event.amount is not None else None for event in events],
         [event.amount.micros if event.amount is not None else None for event in events],
+        [[asdict(item) for item in event.items] for event in events],
+        [event.echo for event in events],
+        [event.origin for event in events],
     ]
     return pa.table(
         [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
@@ -92,8 +102,9 @@ def _table(events: Sequence[Event]) -> pa.Table:
 
 
 def _event(row: dict[str, object]) -> Event:
-    currency, micros, tags = row["currency"], row["amount_micros"], row["tags"]
+    currency, micros, tags, items = row["currency"], row["amount_micros"], row["tags"], row["items"] or []
     assert isinstance(tags, list)
+    assert isinstance(items, list)
     return Event(
         person_id=_integer(row["person_id"]),
         key=str(row["event_key"]),
@@ -102,6 +113,9 @@ def _event(row: dict[str, object]) -> Event:
         tags=tuple(tags),
         amount=Amount(str(currency), _integer(micros)) if currency is not None else None,
         sighting_id=_integer(row["sighting_id"]),
+        items=tuple(Item(**item) for item in items),
+        echo=bool(row["echo"]),
+        origin=str(row["origin"] or ""),
     )
 
 

@@ -12,12 +12,17 @@ from bihuan_profile.metrics import count_results
 from bihuan_profile.use_cases import ingesting, knowing
 from bihuan_profile.use_cases.ports import Backoff, Journal, ProfileStore
 from bihuan_shared.clock import Clock
+from bihuan_shared.errors import NotYet
 
 GetContext = grpc.aio.ServicerContext[profile_pb2.GetProfileRequest, profile_pb2.GetProfileResponse]
 BatchGetContext = grpc.aio.ServicerContext[profile_pb2.BatchGetProfilesRequest, profile_pb2.BatchGetProfilesResponse]
 IngestContext = grpc.aio.ServicerContext[profile_pb2.IngestEventsRequest, profile_pb2.IngestEventsResponse]
 SetContext = grpc.aio.ServicerContext[profile_pb2.SetAttributesRequest, profile_pb2.SetAttributesResponse]
 ScanContext = grpc.aio.ServicerContext[profile_pb2.ScanProfilesRequest, profile_pb2.ScanProfilesResponse]
+ExplainContext = grpc.aio.ServicerContext[profile_pb2.ExplainProfileRequest, profile_pb2.ExplainProfileResponse]
+ExportContext = grpc.aio.ServicerContext[profile_pb2.ExportProfileRequest, profile_pb2.ExportProfileResponse]
+EdgesContext = grpc.aio.ServicerContext[profile_pb2.PutSocialEdgesRequest, profile_pb2.PutSocialEdgesResponse]
+PutTagsContext = grpc.aio.ServicerContext[profile_pb2.PutTagsRequest, profile_pb2.PutTagsResponse]
 DeleteContext = grpc.aio.ServicerContext[profile_pb2.DeleteProfileRequest, profile_pb2.DeleteProfileResponse]
 ListContext = grpc.aio.ServicerContext[profile_pb2.ListTagsRequest, profile_pb2.ListTagsResponse]
 
@@ -88,6 +93,31 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
             yield profile_pb2.ScanProfilesResponse(
                 profiles=[wire.profile_message(person_id, view) for person_id, view in batch]
             )
+
+    async def ExplainProfile(  # noqa: N802
+        self, _request: profile_pb2.ExplainProfileRequest, _context: ExplainContext
+    ) -> profile_pb2.ExplainProfileResponse:
+        """Not built yet."""
+        raise NotYet("stages are not explained yet")
+
+    async def ExportProfile(  # noqa: N802
+        self, _request: profile_pb2.ExportProfileRequest, _context: ExportContext
+    ) -> AsyncIterator[profile_pb2.ExportProfileResponse]:
+        """Not built yet."""
+        raise NotYet("what is held is not exported yet")
+        yield profile_pb2.ExportProfileResponse()
+
+    async def PutSocialEdges(  # noqa: N802
+        self, _request: profile_pb2.PutSocialEdgesRequest, _context: EdgesContext
+    ) -> profile_pb2.PutSocialEdgesResponse:
+        """Not built yet."""
+        raise NotYet("social edges are not taken in yet")
+
+    async def PutTags(  # noqa: N802
+        self, _request: profile_pb2.PutTagsRequest, _context: PutTagsContext
+    ) -> profile_pb2.PutTagsResponse:
+        """Not built yet."""
+        raise NotYet("private tags are not taken in yet")
 
     async def DeleteProfile(  # noqa: N802
         self, request: profile_pb2.DeleteProfileRequest, _context: DeleteContext

@@ -6,11 +6,11 @@ from typing import Final
 
 from bihuan.common.v1 import common_pb2
 from bihuan.profile.v1 import profile_pb2
-from bihuan_profile.domain.behaviour import Amount, Behaviour, Event, order_key
+from bihuan_profile.domain.behaviour import Amount, Behaviour, Event, Item, order_key
 from bihuan_profile.domain.governance import NO_CONSENT, Consent, DataClass, Purpose
 from bihuan_profile.domain.record import Fact, FactValue
 from bihuan_profile.domain.taxonomy import Tag
-from bihuan_profile.domain.view import ProfileView
+from bihuan_profile.domain.view import OwnedView, ProfileView
 from bihuan_profile.use_cases.ingesting import Submission
 from bihuan_profile.use_cases.knowing import FactUpdate, Query
 from bihuan_shared.clock import to_timestamp, to_us
@@ -75,8 +75,11 @@ def submissions_of(events: Iterable[profile_pb2.BehaviourEvent], now_us: int) ->
             tags=tuple(message.tags),
             amount=amount,
             sighting_id=message.sighting_id,
+            items=_items(message.items),
+            origin="call",
         )
-        submissions.append(Submission(event, consent_of(message.consent)))
+        shared_by = person_id_of(message.shared_by) if message.HasField("shared_by") else 0
+        submissions.append(Submission(event, consent_of(message.consent), shared_by))
     if violations:
         raise InvalidArgument(f"{violations[0].field}: {violations[0].description}", *violations)
     return submissions
@@ -100,8 +103,13 @@ def accepted_submission(message: common_pb2.AcceptedEvent) -> Submission | None:
         key = f"{behaviour.name.lower()}:{message.event_id}"
     amount = Amount(message.amount.currency, message.amount.micros) if message.HasField("amount") else None
     time_us, tags = to_us(message.event_time), tuple(message.tags)
-    event = Event(message.person_id, key, behaviour, time_us, tags, amount, message.sighting_id)
+    items = _items(message.items)
+    event = Event(message.person_id, key, behaviour, time_us, tags, amount, message.sighting_id, items, origin="stream")
     return Submission(event, consent_of(message.consent))
+
+
+def _items(messages: Iterable[common_pb2.PurchasedItem]) -> tuple[Item, ...]:
+    return tuple(Item(one.category, one.brand, one.size, one.quantity) for one in messages)
 
 
 def fact_updates_of(updates: Sequence[profile_pb2.AttributeUpdate], now_us: int) -> list[FactUpdate]:
@@ -116,6 +124,7 @@ def fact_updates_of(updates: Sequence[profile_pb2.AttributeUpdate], now_us: int)
                         _value_of(attribute),
                         to_us(attribute.update_time) if attribute.HasField("update_time") else now_us,
                         update.sighting_id,
+                        update.origin,
                     ),
                 )
                 for attribute in update.attributes
@@ -154,6 +163,10 @@ def profile_message(person_id: int, view: ProfileView) -> profile_pb2.Profile:
         segments=view.segments,
         withheld_count=view.withheld_count,
         empty=view.empty,
+        owned_items=[_owned_item(one) for one in view.owned],
+        preferred_sizes=[
+            profile_pb2.PreferredSize(category=one.category, size=one.size, share=one.share) for one in view.sizes
+        ],
     )
     rfm = view.rfm
     if rfm is not None:
@@ -162,6 +175,20 @@ def profile_message(person_id: int, view: ProfileView) -> profile_pb2.Profile:
         message.rfm.frequency = rfm.frequency
         message.rfm.monetary_decayed_micros = rfm.decayed_micros
         message.rfm.monetary.extend(common_pb2.Money(currency=code, micros=micros) for code, micros in rfm.monetary)
+    return message
+
+
+def _owned_item(one: OwnedView) -> profile_pb2.OwnedItem:
+    category, brand, size = one.kind
+    message = profile_pb2.OwnedItem(
+        category=category,
+        brand=brand,
+        size=size,
+        quantity=one.quantity,
+        last_bought_time=to_timestamp(one.last_us),
+    )
+    if one.replacement_us is not None:
+        message.expected_replacement_time.CopyFrom(to_timestamp(one.replacement_us))
     return message
 
 

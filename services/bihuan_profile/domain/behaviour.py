@@ -66,13 +66,25 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """What was bought or returned, `quantity` times; an empty text is unknown."""
+
+    category: str = ""
+    brand: str = ""
+    size: str = ""
+    quantity: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """
     One thing that one person did.
 
     `key` identifies it for ever within the person: whatever brings the same key again is a duplicate, whichever way
-    it came. `amount` counts for ORDER and REFUND and is ignored otherwise. `sighting_id` names the identifier that led
-    to the person: the event follows it where the person is split.
+    it came. `amount` and `items` count for ORDER and REFUND and are ignored otherwise. `sighting_id` names the
+    identifier that led to the person: the event follows it where the person is split. An `echo` is what somebody else
+    did with something that this person had shared: it makes the person's influence and nothing else. `origin` is the
+    way it came (`call`, `stream`).
     """
 
     person_id: int
@@ -82,6 +94,23 @@ class Event:
     tags: tuple[str, ...] = ()
     amount: Amount | None = None
     sighting_id: int = 0
+    items: tuple[Item, ...] = ()
+    echo: bool = False
+    origin: str = ""
+
+    @property
+    def brands(self) -> tuple[str, ...]:
+        """The brands it was about: of its tags `brand:<name>` and of its items, each once."""
+        named = [tag[len(BRAND_PREFIX) :] for tag in self.tags if tag.startswith(BRAND_PREFIX)]
+        return tuple(dict.fromkeys(brand for brand in (*named, *(item.brand for item in self.items)) if brand))
+
+
+BRAND_PREFIX: Final = "brand:"
+
+
+def echo_of(event: Event, person_id: int) -> Event:
+    """What is told to the person who had shared what `event` was about; of the same person it would be no reach."""
+    return Event(person_id, f"echo:{event.person_id}:{event.key}", event.behaviour, event.time_us, echo=True)
 
 
 def order_key(order_id: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from bihuan_profile.domain import bond, influence, wardrobe
 from bihuan_profile.domain.behaviour import Behaviour, Event
 from bihuan_profile.domain.decay import long_factor, total
 from bihuan_profile.domain.record import (
@@ -55,6 +56,9 @@ def merged(record: Record, record_id: int, other: Record, other_id: int) -> Reco
         orders=_orders(record.orders, own_us, other.orders, other_us),
         former_ids=tuple(former)[:MAX_FORMER_IDS],
         moved_sightings=_newest({one: owner for one, owner in moved.items() if owner not in (record_id, other_id)}),
+        bonds=bond.joined(bond.aged(record.bonds, own_us), bond.aged(other.bonds, other_us)),
+        wardrobe=wardrobe.joined(record.wardrobe, other.wardrobe),
+        influence=influence.joined(influence.aged(record.influence, own_us), influence.aged(other.influence, other_us)),
     )
 
 
@@ -110,4 +114,7 @@ def _orders(one: Orders, one_us: int, other: Orders, other_us: int) -> Orders:
                 known = monetary.get(currency, Spend(0, 0.0))
                 micros = max(-MAX_TOTAL_MICROS, min(MAX_TOTAL_MICROS, known.micros + spend.micros))
                 monetary[currency] = Spend(micros, known.decayed_micros + spend.decayed_micros * factor)
-    return Orders(max(one.last_time_us, other.last_time_us), one.frequency + other.frequency, monetary)
+    firsts_us = [orders.first_time_us for orders in (one, other) if orders.frequency]
+    return Orders(
+        max(one.last_time_us, other.last_time_us), one.frequency + other.frequency, monetary, min(firsts_us, default=0)
+    )

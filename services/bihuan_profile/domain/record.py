@@ -4,9 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from bihuan_profile.domain import bond, influence, wardrobe
 from bihuan_profile.domain.behaviour import INTEREST_WEIGHTS, Behaviour, Event, data_class_of
+from bihuan_profile.domain.bond import NO_BOND, Bond
 from bihuan_profile.domain.decay import Weights, WeightsDraft, instant_factor, long_factor
 from bihuan_profile.domain.governance import DataClass
+from bihuan_profile.domain.influence import NO_INFLUENCE, Influence
+from bihuan_profile.domain.wardrobe import Kind, Owned
 
 MAX_INTERESTS: Final = 256
 """Tags kept a person in each of the two interest sources; `WeightsDraft.sealed` says which go."""
@@ -22,12 +26,14 @@ class Fact:
     """
     Value of an attribute and when it was learnt, in microseconds since the epoch.
 
-    `sighting_id` names the identifier that led to the person, 0 where none is known.
+    `sighting_id` names the identifier that led to the person, 0 where none is known. `origin` is where it comes from,
+    as its sender calls that.
     """
 
     value: FactValue
     time_us: int
     sighting_id: int = 0
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,16 @@ class Spend:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Recency, frequency and monetary value. `last_time_us` is 0 and `frequency` 0 while there is no order."""
+    """
+    Recency, frequency and monetary value. Times and `frequency` are 0 while there is no order.
+
+    `first_time_us` is 0 too where all orders were taken in before it was kept.
+    """
 
     last_time_us: int = 0
     frequency: int = 0
     monetary: Mapping[str, Spend] = field(default_factory=dict)
+    first_time_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,7 @@ class Record:
     Interests are kept apart by the class of the behaviour that formed them, so that consent can filter exactly.
     `first_operation_us` is the time of the earliest event of the class OPERATION; 0 where there is none. `former_ids`
     are persons that became this one: their events are remembered under those. `moved_sightings` are sightings that went
-    to other persons, and to whom.
+    to other persons, and to whom. `bonds` are by brand, `wardrobe` by kind of thing.
     """
 
     reference_us: int = 0
@@ -76,6 +87,9 @@ class Record:
     orders: Orders = field(default_factory=Orders)
     former_ids: tuple[int, ...] = ()
     moved_sightings: Mapping[int, int] = field(default_factory=dict)
+    bonds: Mapping[str, Bond] = field(default_factory=dict)
+    wardrobe: Mapping[Kind, Owned] = field(default_factory=dict)
+    influence: Influence = NO_INFLUENCE
 
 
 EMPTY: Final = Record()
@@ -99,7 +113,18 @@ def fold(record: Record, events: Sequence[Event]) -> Record:
 class _Draft:
     """A record while events are added to it."""
 
-    __slots__ = ("_activity", "_counts", "_first_operation_us", "_interests", "_orders", "_record", "_reference_us")
+    __slots__ = (
+        "_activity",
+        "_bonds",
+        "_counts",
+        "_first_operation_us",
+        "_influence",
+        "_interests",
+        "_orders",
+        "_record",
+        "_reference_us",
+        "_wardrobe",
+    )
 
     def __init__(self, record: Record, reference_us: int) -> None:
         elapsed_us = reference_us - record.reference_us
@@ -113,10 +138,16 @@ class _Draft:
         self._activity = WeightsDraft(record.activity, elapsed_us)
         self._counts = dict(record.counts)
         self._orders = _aged(record.orders, elapsed_us)
+        self._bonds = bond.aged(record.bonds, elapsed_us)
+        self._wardrobe = record.wardrobe
+        self._influence = influence.aged(record.influence, elapsed_us)
 
     def add(self, event: Event) -> None:
         age_us = self._reference_us - event.time_us
         long, instant = long_factor(age_us), instant_factor(age_us)
+        if event.echo:
+            self._influence = influence.with_echo(self._influence, event, long)
+            return
         behaviour, data_class = event.behaviour, data_class_of(event.behaviour)
         self._activity.add(int(behaviour), long, instant)
         known = self._counts.get(behaviour, Count(0, 0))
@@ -130,6 +161,9 @@ class _Draft:
             earliest_us = self._first_operation_us or event.time_us
             self._first_operation_us = min(earliest_us, event.time_us)
         self._orders = _with_order(self._orders, event, long)
+        self._wardrobe = wardrobe.with_items(self._wardrobe, event)
+        for brand in event.brands:
+            self._bonds[brand] = bond.with_event(self._bonds.get(brand, NO_BOND), event, long)
 
     def sealed(self) -> Record:
         return replace(
@@ -141,6 +175,9 @@ class _Draft:
             activity=self._activity.sealed(len(Behaviour)),
             counts=self._counts,
             orders=self._orders,
+            bonds=bond.bounded(self._bonds),
+            wardrobe=wardrobe.bounded(self._wardrobe),
+            influence=self._influence,
         )
 
 
@@ -170,7 +207,8 @@ def _with_order(orders: Orders, event: Event, long: float) -> Orders:
         monetary = {**monetary, amount.currency: changed}
     if sign < 0:
         return replace(orders, monetary=monetary)
-    return Orders(max(orders.last_time_us, event.time_us), orders.frequency + 1, monetary)
+    first_us = min(orders.first_time_us, event.time_us) if orders.frequency else event.time_us
+    return Orders(max(orders.last_time_us, event.time_us), orders.frequency + 1, monetary, first_us)
 
 
 def with_facts(record: Record, facts: Iterable[tuple[str, Fact]]) -> tuple[Record, int]:

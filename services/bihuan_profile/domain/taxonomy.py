@@ -143,3 +143,7 @@ ACTIVITY_PURPOSES: Final = ALL_PURPOSES
 """What counts of behaviour may be used for."""
 RFM_PURPOSES: Final = frozenset({Purpose.TARGETING, Purpose.MEASUREMENT, Purpose.INSIGHT})
 """What recency, frequency and monetary value may be used for; what an advertisement shows is not among it."""
+WARDROBE_PURPOSES: Final = ADVERTISING_PURPOSES
+"""What is owned, and in which sizes, may be used for."""
+USUAL_REPLACEMENT_US: Final[Mapping[str, int]] = {}
+"""By category, after how long one is usually bought again."""

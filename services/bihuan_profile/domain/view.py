@@ -9,7 +9,15 @@ from bihuan_profile.domain.decay import Weights, instant_factor, long_factor
 from bihuan_profile.domain.governance import DataClass, Permit
 from bihuan_profile.domain.record import Fact, Record
 from bihuan_profile.domain.segments import SEGMENTS
-from bihuan_profile.domain.taxonomy import ACTIVITY_PURPOSES, INTEREST_PURPOSES, RFM_PURPOSES, Taxonomy
+from bihuan_profile.domain.taxonomy import (
+    ACTIVITY_PURPOSES,
+    INTEREST_PURPOSES,
+    RFM_PURPOSES,
+    USUAL_REPLACEMENT_US,
+    WARDROBE_PURPOSES,
+    Taxonomy,
+)
+from bihuan_profile.domain.wardrobe import Kind, SizeShare, preferred_sizes, replacement_us
 
 VISIBLE: Final = 1e-6
 """An interest weaker than this at both speeds is not told."""
@@ -54,6 +62,16 @@ class RfmView:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnedView:
+    """Something owned, and when it will probably be replaced, where that is known."""
+
+    kind: Kind
+    quantity: int
+    last_us: int
+    replacement_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileView:
     """What may be told. `withheld_count` counts attributes, interests, activities, segments and RFM that may not be."""
 
@@ -64,6 +82,8 @@ class ProfileView:
     rfm: RfmView | None = None
     withheld_count: int = 0
     empty: bool = True
+    owned: tuple[OwnedView, ...] = ()
+    sizes: tuple[SizeShare, ...] = ()
 
 
 def release(record: Record, permit: Permit, now_us: int, taxonomy: Taxonomy) -> ProfileView:
@@ -79,14 +99,22 @@ def release(record: Record, permit: Permit, now_us: int, taxonomy: Taxonomy) -> 
     activities, withheld_activities = _activities(record, permit, age_us)
     segments, withheld_segments = _segments(record, permit, now_us)
     rfm, withheld_rfm = _rfm(record, permit, age_us)
+    owned, sizes, withheld_owned = _wardrobe(record, permit)
     return ProfileView(
         attributes,
         interests,
         activities,
         segments,
         rfm,
-        withheld_attributes + withheld_interests + withheld_activities + withheld_segments + withheld_rfm,
+        withheld_attributes
+        + withheld_interests
+        + withheld_activities
+        + withheld_segments
+        + withheld_rfm
+        + withheld_owned,
         empty=not record.facts and not record.counts,
+        owned=owned,
+        sizes=sizes,
     )
 
 
@@ -162,3 +190,16 @@ def _rfm(record: Record, permit: Permit, age_us: int) -> tuple[RfmView | None, i
     decayed = max(0.0, monetary[0][1].decayed_micros * long_factor(age_us)) if monetary else 0.0
     sums = tuple((currency, spend.micros) for currency, spend in monetary)
     return RfmView(orders.last_time_us, orders.frequency, sums, decayed), 0
+
+
+def _wardrobe(record: Record, permit: Permit) -> tuple[tuple[OwnedView, ...], tuple[SizeShare, ...], int]:
+    """What is owned, last bought first, and sizes; what was all returned is not owned."""
+    held = [(kind, one) for kind, one in record.wardrobe.items() if one.quantity > 0]
+    if not permit.allows(DataClass.TRANSACTION, WARDROBE_PURPOSES):
+        return (), (), len(held)
+    held.sort(key=lambda item: (-item[1].last_us, item[0]))
+    owned = tuple(
+        OwnedView(kind, one.quantity, one.last_us, replacement_us(one, USUAL_REPLACEMENT_US.get(kind.category)))
+        for kind, one in held
+    )
+    return owned, tuple(preferred_sizes(record.wardrobe)), 0

@@ -9,12 +9,16 @@ keys, those with an instantaneous weight first. Facts learnt at the same instant
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Final, TypeVar
 
 import msgspec
 
+from bihuan_profile.domain.bond import Bond
 from bihuan_profile.domain.decay import Weights
+from bihuan_profile.domain.influence import NO_INFLUENCE, Influence
 from bihuan_profile.domain.record import EMPTY, Count, Fact, Orders, Record, Spend
+from bihuan_profile.domain.wardrobe import Kind, Owned
 from bihuan_profile.use_cases.ports import Held
 
 FORMAT: Final = 1
@@ -44,6 +48,40 @@ class _Activity(msgspec.Struct, array_like=True):
     counts: list[tuple[int, int]]
 
 
+class _Bond(msgspec.Struct, array_like=True):
+    """Times are microseconds before the record's reference instant; None where there is none."""
+
+    brand: str
+    seen: int | None
+    first: int | None
+    last: int | None
+    dealings: int
+    orders: int
+    first_order: int | None
+    last_order: int | None
+    warmth: float
+
+
+class _Owned(msgspec.Struct, array_like=True):
+    category: str
+    brand: str
+    size: str
+    quantity: int
+    purchases: int
+    first_us: int
+    last_us: int
+
+
+class _Later(msgspec.Struct, array_like=True, omit_defaults=True):
+    """What came with the second layout; each part may be missing."""
+
+    first_order_us: int = 0
+    bonds: list[_Bond] = msgspec.field(default_factory=list)
+    wardrobe: list[_Owned] = msgspec.field(default_factory=list)
+    influence: tuple[int, int, float, float, int] | None = None
+    fact_origins: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class _Blob(msgspec.Struct, array_like=True):
     reference_us: int
     first_operation_us: int
@@ -58,6 +96,7 @@ class _Blob(msgspec.Struct, array_like=True):
     former_ids: tuple[int, ...] = ()
     moved_sightings: dict[int, int] = msgspec.field(default_factory=dict)
     fact_sightings: dict[str, int] = msgspec.field(default_factory=dict)
+    later: _Later | None = None
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -105,6 +144,7 @@ def _encoded(record: Record) -> bytes:
         former_ids=record.former_ids,
         moved_sightings=dict(record.moved_sightings),
         fact_sightings={name: fact.sighting_id for name, fact in record.facts.items() if fact.sighting_id},
+        later=_later(record),
     )
     return _encoder.encode(blob)
 
@@ -133,11 +173,12 @@ def decode(data: bytes | None) -> Held:
 
 def _record(blob: _Blob) -> Record:
     activity = blob.activity
+    later = blob.later or _Later()
     return Record(
         reference_us=blob.reference_us,
         first_operation_us=blob.first_operation_us,
         facts={
-            name: Fact(value, time_us, blob.fact_sightings.get(name, 0))
+            name: Fact(value, time_us, blob.fact_sightings.get(name, 0), later.fact_origins.get(name, ""))
             for time_us, facts in blob.facts
             for name, value in facts.items()
         },
@@ -152,10 +193,47 @@ def _record(blob: _Blob) -> Record:
             blob.last_order_us,
             blob.orders,
             {code: Spend(micros, decayed) for code, (micros, decayed) in blob.monetary.items()},
+            later.first_order_us,
         ),
         former_ids=blob.former_ids,
         moved_sightings=blob.moved_sightings,
+        bonds={one.brand: _bond(one, blob.reference_us) for one in later.bonds},
+        wardrobe={
+            Kind(one.category, one.brand, one.size): Owned(one.quantity, one.purchases, one.first_us, one.last_us)
+            for one in later.wardrobe
+        },
+        influence=Influence(*later.influence) if later.influence else NO_INFLUENCE,
     )
+
+
+def _later(record: Record) -> _Later:
+    influence = record.influence
+    return _Later(
+        record.orders.first_time_us,
+        [_packed_bond(brand, bond, record.reference_us) for brand, bond in record.bonds.items()],
+        [
+            _Owned(*kind, held.quantity, held.purchases, held.first_us, held.last_us)
+            for kind, held in record.wardrobe.items()
+        ],
+        None if influence == NO_INFLUENCE else astuple(influence),
+        {name: fact.origin for name, fact in record.facts.items() if fact.origin},
+    )
+
+
+def _packed_bond(brand: str, bond: Bond, reference_us: int) -> _Bond:
+    seen, first, last, first_order, last_order = (
+        reference_us - time_us if time_us else None
+        for time_us in (bond.seen_us, bond.first_us, bond.last_us, bond.first_order_us, bond.last_order_us)
+    )
+    return _Bond(brand, seen, first, last, bond.dealings, bond.orders, first_order, last_order, bond.warmth)
+
+
+def _bond(one: _Bond, reference_us: int) -> Bond:
+    seen_us, first_us, last_us, first_order_us, last_order_us = (
+        0 if age_us is None else reference_us - age_us
+        for age_us in (one.seen, one.first, one.last, one.first_order, one.last_order)
+    )
+    return Bond(seen_us, first_us, last_us, one.dealings, one.orders, first_order_us, last_order_us, one.warmth)
 
 
 def _grouped(facts: Mapping[str, Fact]) -> list[tuple[int, dict[str, str | float | bool]]]:

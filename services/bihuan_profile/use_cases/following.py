@@ -1,6 +1,7 @@
 """Profiles follow changes of who is who: merged ones are folded together, split ones are made anew from the journal."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from bihuan_profile.domain.behaviour import Event
@@ -131,7 +132,7 @@ class ProfileFollower:
 
 
 def _under(event: Event, person_id: int) -> Event:
-    return Event(person_id, event.key, event.behaviour, event.time_us, event.tags, event.amount, event.sighting_id)
+    return replace(event, person_id=person_id)
 
 
 def _facts(change: PersonsChange, part: PersonPart, held: Sequence[tuple[int, Held]]) -> Iterable[tuple[str, Fact]]:

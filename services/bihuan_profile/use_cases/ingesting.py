@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from bihuan_profile.domain.behaviour import Event
-from bihuan_profile.domain.governance import Consent
+from bihuan_profile.domain.behaviour import Event, echo_of
+from bihuan_profile.domain.governance import Consent, DataClass
 from bihuan_profile.use_cases.ports import Backoff, Change, Journal, ProfileStore
 from bihuan_profile.use_cases.taking import PERSON_ERASED, Outcome, Result, Taking
 from bihuan_profile.use_cases.updating import update
@@ -27,10 +27,22 @@ MAX_HOPS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An event and the consent it was collected under."""
+    """
+    An event and the consent it was collected under.
+
+    `shared_by` is the person who had shared what it is about, 0 where nobody had.
+    """
 
     event: Event
     consent: Consent
+    shared_by: int = 0
+
+    @property
+    def echo(self) -> Event | None:
+        """What the sharer is told; None without the class SOCIAL in the consent, or where it is the same person."""
+        if self.shared_by in (0, self.event.person_id) or DataClass.SOCIAL not in self.consent.data_classes:
+            return None
+        return echo_of(self.event, self.shared_by)
 
 
 async def ingest_events(
@@ -48,11 +60,7 @@ async def ingest_events(
     repeating the call is safe.
     """
     results: list[Result | None] = [_refusal(submission, now_us) for submission in submissions]
-    fresh = [index for index, result in enumerate(results) if result is None]
-    taken = await _take_in(store, backoff, journal, [submissions[index].event for index in fresh])
-    for index, result in zip(fresh, taken, strict=True):
-        results[index] = result
-    return [result for result in results if result is not None]
+    return await _filled(store, backoff, journal, submissions, results)
 
 
 async def ingest_accepted(
@@ -64,9 +72,21 @@ async def ingest_accepted(
     One result a submission, in the same order. Raises Unavailable and ResourceExhausted; repeating the call is safe.
     """
     results: list[Result | None] = [_consent_refusal(submission) for submission in submissions]
+    return await _filled(store, backoff, journal, submissions, results)
+
+
+async def _filled(
+    store: ProfileStore,
+    backoff: Backoff,
+    journal: Journal | None,
+    submissions: Sequence[Submission],
+    results: list[Result | None],
+) -> list[Result]:
+    """Results with those of the events that were not refused, which are taken in with their echoes."""
     fresh = [index for index, result in enumerate(results) if result is None]
-    taken = await _take_in(store, backoff, journal, [submissions[index].event for index in fresh])
-    for index, result in zip(fresh, taken, strict=True):
+    echoes = [echo for index in fresh if (echo := submissions[index].echo) is not None]
+    taken = await _take_in(store, backoff, journal, [*(submissions[index].event for index in fresh), *echoes])
+    for index, result in zip(fresh, taken, strict=False):
         results[index] = result
     return [result for result in results if result is not None]
 

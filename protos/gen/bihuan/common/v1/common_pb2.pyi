@@ -349,6 +349,40 @@ class Interval(_message.Message):
 Global___Interval: _TypeAlias = Interval  # noqa: Y015
 
 @_typing.final
+class PurchasedItem(_message.Message):
+    """What was bought or returned, as far as it tells what a person owns. Empty texts are unknown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    """The category, without the prefix of its tag, for example `running-shoes`."""
+    brand: _builtins.str
+    """The brand, without the prefix of its tag."""
+    size: _builtins.str
+    """The size as the shop writes it, for example `42` or `M`."""
+    quantity: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        brand: _builtins.str = ...,
+        size: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "category", b"category", "quantity", b"quantity", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurchasedItem: _TypeAlias = PurchasedItem  # noqa: Y015
+
+@_typing.final
 class AcceptedEvent(_message.Message):
     """An event that attribution has committed, as it travels on the streams `st:{events:N}`. One writer: attribution."""
 
@@ -365,6 +399,7 @@ class AcceptedEvent(_message.Message):
     CONSENT_FIELD_NUMBER: _builtins.int
     ORDER_ID_FIELD_NUMBER: _builtins.int
     SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
     log_position: _builtins.int
     """Position in attribution's event log; grows along one stream."""
     event_type: Global___EventType.ValueType
@@ -395,6 +430,10 @@ class AcceptedEvent(_message.Message):
     def consent(self) -> Global___Consent:
         """The consent it was collected under."""
 
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PurchasedItem]:
+        """What was bought or returned; empty where the order told no items."""
+
     def __init__(
         self,
         *,
@@ -409,10 +448,11 @@ class AcceptedEvent(_message.Message):
         consent: Global___Consent | None = ...,
         order_id: _builtins.str = ...,
         sighting_id: _builtins.int = ...,
+        items: _abc.Iterable[Global___PurchasedItem] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "consent", b"consent", "event_time", b"event_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "campaign_id", b"campaign_id", "consent", b"consent", "event_id", b"event_id", "event_time", b"event_time", "event_type", b"event_type", "log_position", b"log_position", "order_id", b"order_id", "person_id", b"person_id", "sighting_id", b"sighting_id", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "campaign_id", b"campaign_id", "consent", b"consent", "event_id", b"event_id", "event_time", b"event_time", "event_type", b"event_type", "items", b"items", "log_position", b"log_position", "order_id", b"order_id", "person_id", b"person_id", "sighting_id", b"sighting_id", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

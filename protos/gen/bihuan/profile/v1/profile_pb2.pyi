@@ -21,6 +21,78 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _RelationStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RelationStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RelationStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELATION_STAGE_UNSPECIFIED: _RelationStage.ValueType  # 0
+    """Not used."""
+    RELATION_STAGE_NONE: _RelationStage.ValueType  # 1
+    """Nothing links the two."""
+    RELATION_STAGE_POTENTIAL: _RelationStage.ValueType  # 2
+    """Has seen the brand, no more."""
+    RELATION_STAGE_WEAK: _RelationStage.ValueType  # 3
+    """Deals with it now and then."""
+    RELATION_STAGE_STRONG: _RelationStage.ValueType  # 4
+    """Deals with it a lot."""
+    RELATION_STAGE_LONG: _RelationStage.ValueType  # 5
+    """Has been buying for long, and still is."""
+    RELATION_STAGE_DORMANT: _RelationStage.ValueType  # 6
+    """Was close, and has gone quiet."""
+
+class RelationStage(_RelationStage, metaclass=_RelationStageEnumTypeWrapper):
+    """How close a person is to a brand."""
+
+RELATION_STAGE_UNSPECIFIED: RelationStage.ValueType  # 0
+"""Not used."""
+RELATION_STAGE_NONE: RelationStage.ValueType  # 1
+"""Nothing links the two."""
+RELATION_STAGE_POTENTIAL: RelationStage.ValueType  # 2
+"""Has seen the brand, no more."""
+RELATION_STAGE_WEAK: RelationStage.ValueType  # 3
+"""Deals with it now and then."""
+RELATION_STAGE_STRONG: RelationStage.ValueType  # 4
+"""Deals with it a lot."""
+RELATION_STAGE_LONG: RelationStage.ValueType  # 5
+"""Has been buying for long, and still is."""
+RELATION_STAGE_DORMANT: RelationStage.ValueType  # 6
+"""Was close, and has gone quiet."""
+Global___RelationStage: _TypeAlias = RelationStage  # noqa: Y015
+
+class _AiplStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AiplStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AiplStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AIPL_STAGE_UNSPECIFIED: _AiplStage.ValueType  # 0
+    """Not used, or none of them."""
+    AIPL_STAGE_AWARE: _AiplStage.ValueType  # 1
+    """Was shown the brand."""
+    AIPL_STAGE_INTERESTED: _AiplStage.ValueType  # 2
+    """Dealt with it."""
+    AIPL_STAGE_PURCHASED: _AiplStage.ValueType  # 3
+    """Bought."""
+    AIPL_STAGE_LOYAL: _AiplStage.ValueType  # 4
+    """Bought again and again."""
+
+class AiplStage(_AiplStage, metaclass=_AiplStageEnumTypeWrapper):
+    """How far a person has come with a brand: aware, interested, purchased, loyal."""
+
+AIPL_STAGE_UNSPECIFIED: AiplStage.ValueType  # 0
+"""Not used, or none of them."""
+AIPL_STAGE_AWARE: AiplStage.ValueType  # 1
+"""Was shown the brand."""
+AIPL_STAGE_INTERESTED: AiplStage.ValueType  # 2
+"""Dealt with it."""
+AIPL_STAGE_PURCHASED: AiplStage.ValueType  # 3
+"""Bought."""
+AIPL_STAGE_LOYAL: AiplStage.ValueType  # 4
+"""Bought again and again."""
+Global___AiplStage: _TypeAlias = AiplStage  # noqa: Y015
+
 class _IngestOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -93,6 +165,8 @@ class Attribute(_message.Message):
     FLAG_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     DATA_CLASS_FIELD_NUMBER: _builtins.int
+    DERIVED_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name in the taxonomy, for example `age`."""
     text: _builtins.str
@@ -103,6 +177,10 @@ class Attribute(_message.Message):
     """A yes or no."""
     data_class: _common_pb2.DataClass.ValueType
     """Which class of data it belongs to; ignored in a write, where the taxonomy decides."""
+    derived: _builtins.bool
+    """True where a rule of the platform made it from other data, at the time of the read; ignored in a write."""
+    confidence: _builtins.float
+    """What is left of its weight, in (0, 1], by the half-life that the taxonomy gives the tag; ignored in a write."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was learnt; absent in a write means now."""
@@ -116,10 +194,12 @@ class Attribute(_message.Message):
         flag: _builtins.bool = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         data_class: _common_pb2.DataClass.ValueType = ...,
+        derived: _builtins.bool = ...,
+        confidence: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "number", b"number", "text", b"text", "update_time", b"update_time", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_class", b"data_class", "flag", b"flag", "name", b"name", "number", b"number", "text", b"text", "update_time", b"update_time", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "data_class", b"data_class", "derived", b"derived", "flag", b"flag", "name", b"name", "number", b"number", "text", b"text", "update_time", b"update_time", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["text", "number", "flag"]  # noqa: Y015
     _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
@@ -230,6 +310,118 @@ class Rfm(_message.Message):
 Global___Rfm: _TypeAlias = Rfm  # noqa: Y015
 
 @_typing.final
+class Relation(_message.Message):
+    """A person and a brand. Rests on operation and transaction data alike: told only where both are allowed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRAND_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    AIPL_FIELD_NUMBER: _builtins.int
+    brand: _builtins.str
+    """The brand: what follows `brand:` in the tags of events."""
+    stage: Global___RelationStage.ValueType
+    """How close."""
+    aipl: Global___AiplStage.ValueType
+    """How far the person has come."""
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when the stage holds."""
+
+    def __init__(
+        self,
+        *,
+        brand: _builtins.str = ...,
+        stage: Global___RelationStage.ValueType = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        aipl: Global___AiplStage.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aipl", b"aipl", "brand", b"brand", "since_time", b"since_time", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Relation: _TypeAlias = Relation  # noqa: Y015
+
+@_typing.final
+class OwnedItem(_message.Message):
+    """What a person owns, by its purchases less what was returned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    LAST_BOUGHT_TIME_FIELD_NUMBER: _builtins.int
+    EXPECTED_REPLACEMENT_TIME_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    """The category."""
+    brand: _builtins.str
+    """The brand; empty where unknown."""
+    size: _builtins.str
+    """The size; empty where unknown."""
+    quantity: _builtins.int
+    """How many."""
+    @_builtins.property
+    def last_bought_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last bought."""
+
+    @_builtins.property
+    def expected_replacement_time(self) -> _timestamp_pb2.Timestamp:
+        """When it will probably be replaced; absent where nothing tells."""
+
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        brand: _builtins.str = ...,
+        size: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+        last_bought_time: _timestamp_pb2.Timestamp | None = ...,
+        expected_replacement_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_replacement_time", b"expected_replacement_time", "last_bought_time", b"last_bought_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "category", b"category", "expected_replacement_time", b"expected_replacement_time", "last_bought_time", b"last_bought_time", "quantity", b"quantity", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnedItem: _TypeAlias = OwnedItem  # noqa: Y015
+
+@_typing.final
+class PreferredSize(_message.Message):
+    """The size that a person takes in a category."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    """The category."""
+    size: _builtins.str
+    """The size bought most, the later one among equals."""
+    share: _builtins.float
+    """Its share of what was bought in a known size, in (0, 1]."""
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        size: _builtins.str = ...,
+        share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "share", b"share", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreferredSize: _TypeAlias = PreferredSize  # noqa: Y015
+
+@_typing.final
 class Profile(_message.Message):
     """What is known about a person and may be used for the purpose asked for."""
 
@@ -244,6 +436,9 @@ class Profile(_message.Message):
     RFM_FIELD_NUMBER: _builtins.int
     WITHHELD_COUNT_FIELD_NUMBER: _builtins.int
     EMPTY_FIELD_NUMBER: _builtins.int
+    RELATIONS_FIELD_NUMBER: _builtins.int
+    OWNED_ITEMS_FIELD_NUMBER: _builtins.int
+    PREFERRED_SIZES_FIELD_NUMBER: _builtins.int
     person_id: _builtins.int
     """Internal callers."""
     person_token: _builtins.str
@@ -272,6 +467,18 @@ class Profile(_message.Message):
     def rfm(self) -> Global___Rfm:
         """Absent where there is no order, or it may not be told."""
 
+    @_builtins.property
+    def relations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Relation]:
+        """Brands, closest first."""
+
+    @_builtins.property
+    def owned_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OwnedItem]:
+        """What the person owns, last bought first."""
+
+    @_builtins.property
+    def preferred_sizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferredSize]:
+        """Sizes by category."""
+
     def __init__(
         self,
         *,
@@ -284,10 +491,13 @@ class Profile(_message.Message):
         rfm: Global___Rfm | None = ...,
         withheld_count: _builtins.int = ...,
         empty: _builtins.bool = ...,
+        relations: _abc.Iterable[Global___Relation] | None = ...,
+        owned_items: _abc.Iterable[Global___OwnedItem] | None = ...,
+        preferred_sizes: _abc.Iterable[Global___PreferredSize] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person", "person_id", b"person_id", "person_token", b"person_token", "rfm", b"rfm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activities", b"activities", "attributes", b"attributes", "empty", b"empty", "interests", b"interests", "person", b"person", "person_id", b"person_id", "person_token", b"person_token", "rfm", b"rfm", "segments", b"segments", "withheld_count", b"withheld_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activities", b"activities", "attributes", b"attributes", "empty", b"empty", "interests", b"interests", "owned_items", b"owned_items", "person", b"person", "person_id", b"person_id", "person_token", b"person_token", "preferred_sizes", b"preferred_sizes", "relations", b"relations", "rfm", b"rfm", "segments", b"segments", "withheld_count", b"withheld_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_person: _TypeAlias = _typing.Literal["person_id", "person_token"]  # noqa: Y015
     _WhichOneofArgType_person: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
@@ -449,6 +659,8 @@ class BehaviourEvent(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     CONSENT_FIELD_NUMBER: _builtins.int
     SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    SHARED_BY_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique, forever."""
     behaviour: _common_pb2.Behaviour.ValueType
@@ -477,6 +689,16 @@ class BehaviourEvent(_message.Message):
     def consent(self) -> _common_pb2.Consent:
         """What the person agreed to; without any purpose the event is not kept."""
 
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.PurchasedItem]:
+        """What was bought (ORDER) or returned (REFUND): makes what the person owns."""
+
+    @_builtins.property
+    def shared_by(self) -> _common_pb2.PersonRef:
+        """Who had shared or posted what the event is about; makes that person's reach. Used only where the consent names the
+        class SOCIAL.
+        """
+
     def __init__(
         self,
         *,
@@ -488,10 +710,12 @@ class BehaviourEvent(_message.Message):
         amount: _common_pb2.Money | None = ...,
         consent: _common_pb2.Consent | None = ...,
         sighting_id: _builtins.int = ...,
+        items: _abc.Iterable[_common_pb2.PurchasedItem] | None = ...,
+        shared_by: _common_pb2.PersonRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "consent", b"consent", "event_time", b"event_time", "person", b"person"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "consent", b"consent", "event_time", b"event_time", "person", b"person", "shared_by", b"shared_by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "behaviour", b"behaviour", "consent", b"consent", "event_id", b"event_id", "event_time", b"event_time", "person", b"person", "sighting_id", b"sighting_id", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "behaviour", b"behaviour", "consent", b"consent", "event_id", b"event_id", "event_time", b"event_time", "items", b"items", "person", b"person", "shared_by", b"shared_by", "sighting_id", b"sighting_id", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -584,10 +808,13 @@ class AttributeUpdate(_message.Message):
     PERSON_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.int
     """Handle of the identifier that led to the person (`ResolveResult.sighting_id`): the facts follow it where the person
     is split. 0 where there is none.
     """
+    origin: _builtins.str
+    """Where the facts come from, for example `crm` or `sign-up form`; told to the person who asks what is held."""
     @_builtins.property
     def person(self) -> _common_pb2.PersonRef:
         """Whose."""
@@ -602,10 +829,11 @@ class AttributeUpdate(_message.Message):
         person: _common_pb2.PersonRef | None = ...,
         attributes: _abc.Iterable[Global___Attribute] | None = ...,
         sighting_id: _builtins.int = ...,
+        origin: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "person", b"person", "sighting_id", b"sighting_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "origin", b"origin", "person", b"person", "sighting_id", b"sighting_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -755,12 +983,38 @@ class Tag(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class DisplayNamesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     DATA_CLASS_FIELD_NUMBER: _builtins.int
     PURPOSES_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAMES_FIELD_NUMBER: _builtins.int
+    RETENTION_DAYS_FIELD_NUMBER: _builtins.int
+    HALF_LIFE_DAYS_FIELD_NUMBER: _builtins.int
+    IAB_AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    DERIVED_FIELD_NUMBER: _builtins.int
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, as expressions write it."""
     type: Global___TagType.ValueType
@@ -769,6 +1023,16 @@ class Tag(_message.Message):
     """Which class of data it belongs to."""
     description: _builtins.str
     """What it means, for people."""
+    retention_days: _builtins.int
+    """Whole days after which a value that was not renewed is gone; 0 means never."""
+    half_life_days: _builtins.float
+    """Days after which a value counts half; 0 where it does not fade."""
+    iab_audience_id: _builtins.int
+    """Id of the matching row of the IAB Tech Lab's Audience Taxonomy 1.1; 0 where none fits."""
+    derived: _builtins.bool
+    """True where a rule makes it; such a tag cannot be set."""
+    advertiser_id: _builtins.str
+    """The advertiser whose own tag it is; empty for the platform's."""
     @_builtins.property
     def purposes(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.Purpose.ValueType]:
         """What it may be used for."""
@@ -776,6 +1040,10 @@ class Tag(_message.Message):
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The values it may take; empty means any."""
+
+    @_builtins.property
+    def display_names(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Names to show, by language (`en`, `zh`)."""
 
     def __init__(
         self,
@@ -786,10 +1054,16 @@ class Tag(_message.Message):
         purposes: _abc.Iterable[_common_pb2.Purpose.ValueType] | None = ...,
         values: _abc.Iterable[_builtins.str] | None = ...,
         description: _builtins.str = ...,
+        display_names: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        retention_days: _builtins.int = ...,
+        half_life_days: _builtins.float = ...,
+        iab_audience_id: _builtins.int = ...,
+        derived: _builtins.bool = ...,
+        advertiser_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_class", b"data_class", "description", b"description", "name", b"name", "purposes", b"purposes", "type", b"type", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "data_class", b"data_class", "derived", b"derived", "description", b"description", "display_names", b"display_names", "half_life_days", b"half_life_days", "iab_audience_id", b"iab_audience_id", "name", b"name", "purposes", b"purposes", "retention_days", b"retention_days", "type", b"type", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -801,12 +1075,17 @@ class ListTagsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    advertiser_id: _builtins.str
+    """Also the private tags of this advertiser."""
     def __init__(
         self,
+        *,
+        advertiser_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -819,6 +1098,9 @@ class ListTagsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TAGS_FIELD_NUMBER: _builtins.int
+    TAXONOMY_VERSION_FIELD_NUMBER: _builtins.int
+    taxonomy_version: _builtins.str
+    """Version of the platform's taxonomy; changes with its content."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tag]:
         """The taxonomy."""
@@ -827,11 +1109,396 @@ class ListTagsResponse(_message.Message):
         self,
         *,
         tags: _abc.Iterable[Global___Tag] | None = ...,
+        taxonomy_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tags", b"tags", "taxonomy_version", b"taxonomy_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTagsResponse: _TypeAlias = ListTagsResponse  # noqa: Y015
+
+@_typing.final
+class PutTagsRequest(_message.Message):
+    """Request of PutTags."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    advertiser_id: _builtins.str
+    """Whose tags."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tag]:
+        """The tags; their names begin with the advertiser's namespace and a dot."""
+
+    def __init__(
+        self,
+        *,
+        advertiser_id: _builtins.str = ...,
+        tags: _abc.Iterable[Global___Tag] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutTagsRequest: _TypeAlias = PutTagsRequest  # noqa: Y015
+
+@_typing.final
+class PutTagsResponse(_message.Message):
+    """Response of PutTags."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_COUNT_FIELD_NUMBER: _builtins.int
+    changed_count: _builtins.int
+    """How many are new or changed."""
+    def __init__(
+        self,
+        *,
+        changed_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_count", b"changed_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutTagsResponse: _TypeAlias = PutTagsResponse  # noqa: Y015
+
+@_typing.final
+class ExplainProfileRequest(_message.Message):
+    """Request of ExplainProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
+    purpose: _common_pb2.Purpose.ValueType
+    """What for."""
+    @_builtins.property
+    def person(self) -> _common_pb2.PersonRef:
+        """Whose."""
+
+    @_builtins.property
+    def consent(self) -> _common_pb2.Consent:
+        """What the person agreed to; absent allows nothing."""
+
+    def __init__(
+        self,
+        *,
+        person: _common_pb2.PersonRef | None = ...,
+        purpose: _common_pb2.Purpose.ValueType = ...,
+        consent: _common_pb2.Consent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "person", b"person", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainProfileRequest: _TypeAlias = ExplainProfileRequest  # noqa: Y015
+
+@_typing.final
+class Evidence(_message.Message):
+    """What a rule looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What, for example `last_order_time`."""
+    value: _builtins.str
+    """Its value, as text."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Evidence: _TypeAlias = Evidence  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    """One thing that a rule says of a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """What: an attribute (`ladder`), a segment (`segment:lapsed`) or a relation (`relation:acme`)."""
+    value: _builtins.str
+    """What holds, for example `dormant`."""
+    rule: _builtins.str
+    """The rule in words, with its thresholds."""
+    source: _builtins.str
+    """Where the rule comes from."""
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evidence]:
+        """What it looked at."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """When the rule would say something else if nothing happened; absent where never."""
+
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        value: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        source: _builtins.str = ...,
+        evidence: _abc.Iterable[Global___Evidence] | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "rule", b"rule", "source", b"source", "subject", b"subject", "until_time", b"until_time", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class ExplainProfileResponse(_message.Message):
+    """Response of ExplainProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATIONS_FIELD_NUMBER: _builtins.int
+    WITHHELD_COUNT_FIELD_NUMBER: _builtins.int
+    withheld_count: _builtins.int
+    """How many may not."""
+    @_builtins.property
+    def explanations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Explanation]:
+        """One a rule that may be told."""
+
+    def __init__(
+        self,
+        *,
+        explanations: _abc.Iterable[Global___Explanation] | None = ...,
+        withheld_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanations", b"explanations", "withheld_count", b"withheld_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainProfileResponse: _TypeAlias = ExplainProfileResponse  # noqa: Y015
+
+@_typing.final
+class ExportProfileRequest(_message.Message):
+    """Request of ExportProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def person(self) -> _common_pb2.PersonRef:
+        """Whose."""
+
+    def __init__(
+        self,
+        *,
+        person: _common_pb2.PersonRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportProfileRequest: _TypeAlias = ExportProfileRequest  # noqa: Y015
+
+@_typing.final
+class HeldRecord(_message.Message):
+    """One thing that is held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_JSON_FIELD_NUMBER: _builtins.int
+    DATA_CLASS_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    PURPOSES_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """What kind: `attribute`, `event`, `interest`, `activity`, `orders`, `owned_item`, `relation`, `influence`,
+    `social_edge`, `derived`.
+    """
+    name: _builtins.str
+    """Its name, for example an attribute's."""
+    value_json: _builtins.str
+    """Its value as a JSON text."""
+    data_class: _common_pb2.DataClass.ValueType
+    """Which class of data it belongs to."""
+    origin: _builtins.str
+    """Where it came from."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was learnt or happened."""
+
+    @_builtins.property
+    def purposes(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.Purpose.ValueType]:
+        """What it may be used for."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it will be gone if it is not renewed; absent where never."""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        name: _builtins.str = ...,
+        value_json: _builtins.str = ...,
+        data_class: _common_pb2.DataClass.ValueType = ...,
+        origin: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        purposes: _abc.Iterable[_common_pb2.Purpose.ValueType] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_class", b"data_class", "expire_time", b"expire_time", "kind", b"kind", "name", b"name", "origin", b"origin", "purposes", b"purposes", "time", b"time", "value_json", b"value_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldRecord: _TypeAlias = HeldRecord  # noqa: Y015
+
+@_typing.final
+class ExportProfileResponse(_message.Message):
+    """A part of the answer to ExportProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldRecord]:
+        """Up to 500 records."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___HeldRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportProfileResponse: _TypeAlias = ExportProfileResponse  # noqa: Y015
+
+@_typing.final
+class SocialEdge(_message.Message):
+    """Two persons who have to do with each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    OBSERVE_TIME_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
+    strength: _builtins.float
+    """How strong, above 0 and at most 1; 0 takes the edge back."""
+    @_builtins.property
+    def person(self) -> _common_pb2.PersonRef:
+        """One of them."""
+
+    @_builtins.property
+    def other(self) -> _common_pb2.PersonRef:
+        """The other."""
+
+    @_builtins.property
+    def observe_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was seen; absent means now."""
+
+    @_builtins.property
+    def consent(self) -> _common_pb2.Consent:
+        """What the first person agreed to; the edge is refused unless it names the class SOCIAL."""
+
+    def __init__(
+        self,
+        *,
+        person: _common_pb2.PersonRef | None = ...,
+        other: _common_pb2.PersonRef | None = ...,
+        strength: _builtins.float = ...,
+        observe_time: _timestamp_pb2.Timestamp | None = ...,
+        consent: _common_pb2.Consent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "observe_time", b"observe_time", "other", b"other", "person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "observe_time", b"observe_time", "other", b"other", "person", b"person", "strength", b"strength"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SocialEdge: _TypeAlias = SocialEdge  # noqa: Y015
+
+@_typing.final
+class PutSocialEdgesRequest(_message.Message):
+    """Request of PutSocialEdges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EDGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___SocialEdge]:
+        """The edges."""
+
+    def __init__(
+        self,
+        *,
+        edges: _abc.Iterable[Global___SocialEdge] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edges", b"edges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutSocialEdgesRequest: _TypeAlias = PutSocialEdgesRequest  # noqa: Y015
+
+@_typing.final
+class PutSocialEdgesResponse(_message.Message):
+    """Response of PutSocialEdges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngestResult]:
+        """One an edge, in the same order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___IngestResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutSocialEdgesResponse: _TypeAlias = PutSocialEdgesResponse  # noqa: Y015

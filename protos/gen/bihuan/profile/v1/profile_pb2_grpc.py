@@ -60,6 +60,26 @@ class ProfileServiceStub:
                 request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesRequest.SerializeToString,
                 response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesResponse.FromString,
                 _registered_method=True)
+        self.ExplainProfile = channel.unary_unary(
+                '/bihuan.profile.v1.ProfileService/ExplainProfile',
+                request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExplainProfileRequest.SerializeToString,
+                response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExplainProfileResponse.FromString,
+                _registered_method=True)
+        self.ExportProfile = channel.unary_stream(
+                '/bihuan.profile.v1.ProfileService/ExportProfile',
+                request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExportProfileRequest.SerializeToString,
+                response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExportProfileResponse.FromString,
+                _registered_method=True)
+        self.PutSocialEdges = channel.unary_unary(
+                '/bihuan.profile.v1.ProfileService/PutSocialEdges',
+                request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.PutSocialEdgesRequest.SerializeToString,
+                response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.PutSocialEdgesResponse.FromString,
+                _registered_method=True)
+        self.PutTags = channel.unary_unary(
+                '/bihuan.profile.v1.ProfileService/PutTags',
+                request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.PutTagsRequest.SerializeToString,
+                response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.PutTagsResponse.FromString,
+                _registered_method=True)
         self.DeleteProfile = channel.unary_unary(
                 '/bihuan.profile.v1.ProfileService/DeleteProfile',
                 request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileRequest.SerializeToString,
@@ -112,6 +132,35 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainProfile(self, request, context):
+        """Says by which rule, and on what evidence, a person is in each stage, segment and tier that may be told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportProfile(self, request, context):
+        """Streams everything that is held about one person, with its origin and age, whatever its class: for the person's own
+        right of access (GDPR Art. 15, PIPL Art. 45).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutSocialEdges(self, request, context):
+        """Takes in consented relations between persons, from which communities are found; idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutTags(self, request, context):
+        """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteProfile(self, request, context):
         """Erases a profile.
         """
@@ -153,6 +202,26 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.ScanProfiles,
                     request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesRequest.FromString,
                     response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesResponse.SerializeToString,
+            ),
+            'ExplainProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainProfile,
+                    request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExplainProfileRequest.FromString,
+                    response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExplainProfileResponse.SerializeToString,
+            ),
+            'ExportProfile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportProfile,
+                    request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExportProfileRequest.FromString,
+                    response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExportProfileResponse.SerializeToString,
+            ),
+            'PutSocialEdges': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutSocialEdges,
+                    request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.PutSocialEdgesRequest.FromString,
+                    response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.PutSocialEdgesResponse.SerializeToString,
+            ),
+            'PutTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutTags,
+                    request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.PutTagsRequest.FromString,
+                    response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.PutTagsResponse.SerializeToString,
             ),
             'DeleteProfile': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteProfile,
@@ -301,6 +370,114 @@ class ProfileService:
             '/bihuan.profile.v1.ProfileService/ScanProfiles',
             bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesRequest.SerializeToString,
             bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.profile.v1.ProfileService/ExplainProfile',
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.ExplainProfileRequest.SerializeToString,
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.ExplainProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/bihuan.profile.v1.ProfileService/ExportProfile',
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.ExportProfileRequest.SerializeToString,
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.ExportProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutSocialEdges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.profile.v1.ProfileService/PutSocialEdges',
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.PutSocialEdgesRequest.SerializeToString,
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.PutSocialEdgesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.profile.v1.ProfileService/PutTags',
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.PutTagsRequest.SerializeToString,
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.PutTagsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,16 @@ class ProfileServiceStub:
     """Sets attributes of persons; a later `update_time` wins, name by name."""
     ScanProfiles: _grpc.UnaryStreamMultiCallable[_profile_pb2.ScanProfilesRequest, _profile_pb2.ScanProfilesResponse]
     """Streams every profile, in no particular order, for batch work such as building an audience."""
+    ExplainProfile: _grpc.UnaryUnaryMultiCallable[_profile_pb2.ExplainProfileRequest, _profile_pb2.ExplainProfileResponse]
+    """Says by which rule, and on what evidence, a person is in each stage, segment and tier that may be told."""
+    ExportProfile: _grpc.UnaryStreamMultiCallable[_profile_pb2.ExportProfileRequest, _profile_pb2.ExportProfileResponse]
+    """Streams everything that is held about one person, with its origin and age, whatever its class: for the person's own
+    right of access (GDPR Art. 15, PIPL Art. 45).
+    """
+    PutSocialEdges: _grpc.UnaryUnaryMultiCallable[_profile_pb2.PutSocialEdgesRequest, _profile_pb2.PutSocialEdgesResponse]
+    """Takes in consented relations between persons, from which communities are found; idempotent."""
+    PutTags: _grpc.UnaryUnaryMultiCallable[_profile_pb2.PutTagsRequest, _profile_pb2.PutTagsResponse]
+    """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type stays."""
     DeleteProfile: _grpc.UnaryUnaryMultiCallable[_profile_pb2.DeleteProfileRequest, _profile_pb2.DeleteProfileResponse]
     """Erases a profile."""
     ListTags: _grpc.UnaryUnaryMultiCallable[_profile_pb2.ListTagsRequest, _profile_pb2.ListTagsResponse]
@@ -67,6 +77,16 @@ class ProfileServiceAsyncStub(ProfileServiceStub):
     """Sets attributes of persons; a later `update_time` wins, name by name."""
     ScanProfiles: _aio.UnaryStreamMultiCallable[_profile_pb2.ScanProfilesRequest, _profile_pb2.ScanProfilesResponse]  # type: ignore[assignment]
     """Streams every profile, in no particular order, for batch work such as building an audience."""
+    ExplainProfile: _aio.UnaryUnaryMultiCallable[_profile_pb2.ExplainProfileRequest, _profile_pb2.ExplainProfileResponse]  # type: ignore[assignment]
+    """Says by which rule, and on what evidence, a person is in each stage, segment and tier that may be told."""
+    ExportProfile: _aio.UnaryStreamMultiCallable[_profile_pb2.ExportProfileRequest, _profile_pb2.ExportProfileResponse]  # type: ignore[assignment]
+    """Streams everything that is held about one person, with its origin and age, whatever its class: for the person's own
+    right of access (GDPR Art. 15, PIPL Art. 45).
+    """
+    PutSocialEdges: _aio.UnaryUnaryMultiCallable[_profile_pb2.PutSocialEdgesRequest, _profile_pb2.PutSocialEdgesResponse]  # type: ignore[assignment]
+    """Takes in consented relations between persons, from which communities are found; idempotent."""
+    PutTags: _aio.UnaryUnaryMultiCallable[_profile_pb2.PutTagsRequest, _profile_pb2.PutTagsResponse]  # type: ignore[assignment]
+    """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type stays."""
     DeleteProfile: _aio.UnaryUnaryMultiCallable[_profile_pb2.DeleteProfileRequest, _profile_pb2.DeleteProfileResponse]  # type: ignore[assignment]
     """Erases a profile."""
     ListTags: _aio.UnaryUnaryMultiCallable[_profile_pb2.ListTagsRequest, _profile_pb2.ListTagsResponse]  # type: ignore[assignment]
@@ -116,6 +136,40 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_profile_pb2.ScanProfilesResponse], _abc.AsyncIterator[_profile_pb2.ScanProfilesResponse]]:
         """Streams every profile, in no particular order, for batch work such as building an audience."""
+
+    @_abc_1.abstractmethod
+    def ExplainProfile(
+        self,
+        request: _profile_pb2.ExplainProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_pb2.ExplainProfileResponse, _abc.Awaitable[_profile_pb2.ExplainProfileResponse]]:
+        """Says by which rule, and on what evidence, a person is in each stage, segment and tier that may be told."""
+
+    @_abc_1.abstractmethod
+    def ExportProfile(
+        self,
+        request: _profile_pb2.ExportProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_profile_pb2.ExportProfileResponse], _abc.AsyncIterator[_profile_pb2.ExportProfileResponse]]:
+        """Streams everything that is held about one person, with its origin and age, whatever its class: for the person's own
+        right of access (GDPR Art. 15, PIPL Art. 45).
+        """
+
+    @_abc_1.abstractmethod
+    def PutSocialEdges(
+        self,
+        request: _profile_pb2.PutSocialEdgesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_pb2.PutSocialEdgesResponse, _abc.Awaitable[_profile_pb2.PutSocialEdgesResponse]]:
+        """Takes in consented relations between persons, from which communities are found; idempotent."""
+
+    @_abc_1.abstractmethod
+    def PutTags(
+        self,
+        request: _profile_pb2.PutTagsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_pb2.PutTagsResponse, _abc.Awaitable[_profile_pb2.PutTagsResponse]]:
+        """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type stays."""
 
     @_abc_1.abstractmethod
     def DeleteProfile(
