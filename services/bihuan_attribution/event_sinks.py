@@ -15,6 +15,7 @@ from bihuan_attribution.domain.event import (
     AdFacts,
     EventType,
     LoggedEvent,
+    OrderLine,
     OrderReport,
     OrderStatus,
     Signals,
@@ -76,7 +77,19 @@ def accepted_event(event: LoggedEvent) -> common_pb2.AcceptedEvent:
         message.tags.extend(dict.fromkeys(tag for line in order.lines for tag in line.tags))
         message.amount.currency = order.currency
         message.amount.micros = sum(line.paid_micros for line in order.lines)
+        message.items.extend(_purchased(line) for line in order.lines if line.tags)
     return message
+
+
+def _purchased(line: OrderLine) -> common_pb2.PurchasedItem:
+    """What a line tells by its tags `category:…`, `brand:…` and `size:…`; the first of each counts."""
+    told = {name: value for name, _, value in (tag.partition(":") for tag in reversed(line.tags)) if value}
+    return common_pb2.PurchasedItem(
+        category=told.get("category", ""),
+        brand=told.get("brand", ""),
+        size=told.get("size", ""),
+        quantity=line.quantity,
+    )
 
 
 class StreamSink:

@@ -18,7 +18,7 @@ from bihuan_attribution.domain.event import (
     OrderStatus,
     Signals,
 )
-from bihuan_attribution.event_sinks import LakeSink, lake_table
+from bihuan_attribution.event_sinks import LakeSink, accepted_event, lake_table
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.lake import Lake, open_lake
 
@@ -60,6 +60,16 @@ def test_a_row_of_a_click_carries_its_token() -> None:
         "promoter_id": "pia", "sub_id": "blog", "audience_id": "fans", "action": "", "action_reference": "",
         "address_hash": 2**63, "known_bot": False, "prefetch": True, "data_centre": False, "body_hash": "01ff",
     }  # fmt: skip
+
+
+def test_an_accepted_order_tells_what_was_bought_as_far_as_its_tags_do() -> None:
+    tags = ("season:winter", "category:shoes", "brand:acme", "size:42", "category:boots")
+    lines = (OrderLine("i1", 2, 30, tags=tags), OrderLine("i2", 1, 5), OrderLine("i3", 3, 5, tags=("brand:zed",)))
+    told = accepted_event(replace(BOUGHT, order=replace(ORDER, lines=lines))).items
+    assert [(one.category, one.brand, one.size, one.quantity) for one in told] == [
+        ("shoes", "acme", "42", 2),
+        ("", "zed", "", 3),
+    ]
 
 
 def test_only_a_click_is_its_own_click() -> None:
