@@ -11,6 +11,7 @@ from bihuan_cli.commands import data as data_commands
 from bihuan_cli.commands import demo as demo_commands
 from bihuan_cli.commands import insight, proof, settlement, up
 from bihuan_cli.commands.identity import identity
+from bihuan_cli.commands.profile import profile
 from bihuan_cli.commands.report import attribution, report
 from bihuan_cli.commands.terminal import STATE, AsJson, State, console, fail, run
 from bihuan_cli.datasets.catalog import DATA_SETS
@@ -28,6 +29,7 @@ app.add_typer(data, name="data")
 app.add_typer(model, name="model")
 app.add_typer(ledger, name="ledger")
 app.add_typer(identity, name="identity")
+app.add_typer(profile, name="profile")
 app.add_typer(report, name="report")
 app.add_typer(attribution, name="attribution")
 

@@ -8,6 +8,7 @@ import grpc
 
 from bihuan.profile.v1.profile_pb2_grpc import add_ProfileServiceServicer_to_server
 from bihuan_profile.domain.taxonomy import TAXONOMY
+from bihuan_profile.edge_journal import LakeEdges
 from bihuan_profile.journal import LakeJournal
 from bihuan_profile.metrics import PERSONS_LAG
 from bihuan_profile.profile_store.in_redis import RedisProfileStore
@@ -29,10 +30,11 @@ async def build(settings: Settings) -> ServiceApp:
     store = RedisProfileStore(client)
     backoff = Backoff(random.Random(), asyncio.sleep)  # noqa: S311  # spreads load, no more
     clock = clock_from(settings.clock)
-    journal = LakeJournal(open_lake(settings.lake_url))
+    lake = open_lake(settings.lake_url)
+    journal, edges = LakeJournal(lake), LakeEdges(lake)
     events = AcceptedEvents(store, backoff, journal)
     reader = reader_of(client, settings.consumer, settings.event_shards)
-    servicer = ProfileServicer(store, TAXONOMY, clock, backoff, journal)
+    servicer = ProfileServicer(store, TAXONOMY, clock, backoff, journal, edges)
     profiles = ProfileFollower(store, backoff, journal)
     persons = PersonFollower(
         client,
@@ -46,6 +48,7 @@ async def build(settings: Settings) -> ServiceApp:
 
     async def close() -> None:
         await journal.close()
+        await edges.close()
         await client.aclose()
 
     return ServiceApp(

@@ -9,8 +9,10 @@ from bihuan_profile import wire
 from bihuan_profile.domain.governance import Purpose
 from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.metrics import count_results
-from bihuan_profile.use_cases import ingesting, knowing
+from bihuan_profile.social_wire import relations_of
+from bihuan_profile.use_cases import ingesting, knowing, relating
 from bihuan_profile.use_cases.ports import Backoff, Journal, ProfileStore
+from bihuan_profile.use_cases.relating import EdgeJournal
 from bihuan_shared.clock import Clock
 from bihuan_shared.errors import NotYet
 
@@ -31,13 +33,20 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
     """`bihuan.profile.v1.ProfileService`."""
 
     def __init__(
-        self, store: ProfileStore, taxonomy: Taxonomy, clock: Clock, backoff: Backoff, journal: Journal
+        self,
+        store: ProfileStore,
+        taxonomy: Taxonomy,
+        clock: Clock,
+        backoff: Backoff,
+        journal: Journal,
+        edges: EdgeJournal,
     ) -> None:
         self._store = store
         self._taxonomy = taxonomy
         self._clock = clock
         self._backoff = backoff
         self._journal = journal
+        self._edges = edges
 
     async def GetProfile(  # noqa: N802
         self, request: profile_pb2.GetProfileRequest, _context: GetContext
@@ -108,10 +117,20 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         yield profile_pb2.ExportProfileResponse()
 
     async def PutSocialEdges(  # noqa: N802
-        self, _request: profile_pb2.PutSocialEdgesRequest, _context: EdgesContext
+        self, request: profile_pb2.PutSocialEdgesRequest, _context: EdgesContext
     ) -> profile_pb2.PutSocialEdgesResponse:
-        """Not built yet."""
-        raise NotYet("social edges are not taken in yet")
+        """One result an edge, in the same order."""
+        now_us = self._clock.now_us()
+        relations = relations_of(request.edges, now_us)
+        results = await relating.put_edges(self._store, self._edges, now_us, relations)
+        return profile_pb2.PutSocialEdgesResponse(
+            results=[
+                profile_pb2.IngestResult(
+                    outcome=profile_pb2.IngestOutcome.ValueType(result.outcome), reason=result.reason
+                )
+                for result in results
+            ]
+        )
 
     async def PutTags(  # noqa: N802
         self, _request: profile_pb2.PutTagsRequest, _context: PutTagsContext

@@ -125,6 +125,7 @@ TAXONOMY: Final = Taxonomy(
         Tag("average_order", TagType.NUMBER, _TRANSACTION, ALL_PURPOSES, "Average order value, in currency units"),
         # What the person's relations show.
         _text("influence_tier", DataClass.SOCIAL, TARGETING_PURPOSES, "Reach of what the person shares"),
+        _text("community", DataClass.SOCIAL, TARGETING_PURPOSES, "Community found in consented relations"),
         # Interests formed by orders, refunds and coupons are of the class TRANSACTION, others of this one.
         Tag(
             "interest",

@@ -235,3 +235,31 @@ async def test_restart_keeps_profiles(start: Start, tmp_path: Path) -> None:
     assert (await again.GetProfile(ask())).profile.rfm.frequency == 1
     assert (await stub.GetProfile(ask())).profile.rfm.frequency == 1
     server.stop()
+
+
+async def test_relations_are_taken_in_under_social_consent_and_name_their_faults(
+    profile: "ProfileServiceAsyncStub",
+) -> None:
+    social = common.Consent(purposes=[common.PURPOSE_TARGETING], data_classes=[common.DATA_CLASS_SOCIAL])
+    good = pb.SocialEdge(person=person(1), other=person(2), strength=0.5, consent=social)
+    silent = pb.SocialEdge(person=person(1), other=person(2), strength=0.5, consent=CONSENT)
+    answer = await profile.PutSocialEdges(pb.PutSocialEdgesRequest(edges=[good, silent]))
+    assert [(one.outcome, one.reason) for one in answer.results] == [
+        (pb.INGEST_OUTCOME_ACCEPTED, ""),
+        (pb.INGEST_OUTCOME_REJECTED, "NO_CONSENT"),
+    ]
+    itself = pb.SocialEdge(person=person(1), other=person(1), strength=1.5, consent=social)
+    with pytest.raises(InvalidArgument) as caught:
+        await profile.PutSocialEdges(pb.PutSocialEdgesRequest(edges=[good, itself]))
+    assert [one.field for one in caught.value.violations] == ["edges[1].other", "edges[1].strength"]
+
+
+async def test_what_was_bought_is_told_as_owned(profile: "ProfileServiceAsyncStub") -> None:
+    bought = order()
+    bought.items.add(category="shoes", brand="acme", size="42", quantity=2)
+    await profile.IngestEvents(pb.IngestEventsRequest(events=[bought]))
+    told = (await profile.GetProfile(ask())).profile
+    assert [(one.category, one.brand, one.size, one.quantity) for one in told.owned_items] == [
+        ("shoes", "acme", "42", 2)
+    ]
+    assert [(one.category, one.size, one.share) for one in told.preferred_sizes] == [("shoes", "42", 1.0)]
