@@ -43,6 +43,7 @@ from bihuan_gateway.data.settings import DataSettings
 from bihuan_gateway.data.spool import Spool, SpoolLimits
 from bihuan_gateway.data.spool_drain import SpoolDrain
 from bihuan_gateway.data.use_cases.actions import RecordActions
+from bihuan_gateway.data.use_cases.consenting import ReadConsent
 from bihuan_gateway.data.use_cases.decide import Decide, DecideLimits
 from bihuan_gateway.data.use_cases.ingest import Ingest
 from bihuan_gateway.data.use_cases.knowledge import PersonSource
@@ -53,7 +54,8 @@ from bihuan_gateway.data.use_cases.repeat import AnswerOnce
 from bihuan_gateway.data.use_cases.track import BeaconSpool, Outage, Track
 from bihuan_gateway.data.use_cases.watch import TrafficWatch
 from bihuan_gateway.planes import DataPlane, PlaneParts
-from bihuan_shared.clock import DAY_US
+from bihuan_shared.clock import DAY_US, Clock
+from bihuan_shared.consent import TcfRules
 from bihuan_shared.lake import open_lake
 from bihuan_shared.tokens import KeyRing
 
@@ -113,14 +115,24 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
     )
     orders = RecordOrders(ports.identities, ports.events, lambda outcome: metrics.ORDER_EVENTS.labels(outcome).inc())
     actions = RecordActions(ports.identities, ports.events, lambda outcome: metrics.ACTION_EVENTS.labels(outcome).inc())
+    consents = _consents(settings, parts.clock)
     once = AnswerOnce(ports.decisions, parts.clock)
     return [
-        *DecisionRoutes(decide, once, parts.settings.public_url.rstrip("/")).routes(),
+        *DecisionRoutes(decide, once, consents, parts.settings.public_url.rstrip("/")).routes(),
         *TrackingRoutes(track).routes(),
         *PromotionRoutes(Promote(parts.snapshots, keys, parts.clock, parts.random_bytes), track).routes(),
-        *EventRoutes(ingest, actions, parts.clock).routes(),
-        *OrderRoutes(orders, parts.clock).routes(),
+        *EventRoutes(ingest, actions, consents, parts.clock).routes(),
+        *OrderRoutes(orders, consents, parts.clock).routes(),
     ]
+
+
+def _consents(settings: DataSettings, clock: Clock) -> ReadConsent:
+    countries = frozenset(filter(None, settings.consent_purpose_one_countries.split(",")))
+    return ReadConsent(
+        rules=TcfRules(settings.consent_vendor_id, countries),
+        clock=clock,
+        count=lambda form, outcome: metrics.CONSENT_STRINGS.labels(form, outcome).inc(),
+    )
 
 
 def naming_key(token_keys: str) -> bytes:
