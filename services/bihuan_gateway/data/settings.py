@@ -33,7 +33,7 @@ class DataSettings(BaseSettings):
     consent_vendor_id: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """Our id on the IAB's Global Vendor List: when set, a TC string must allow this vendor too."""
     consent_purpose_one_countries: Annotated[str, Field(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?$")] = ""
-    """Countries such as `AA,BB` whose law asks for no consent to TCF purpose 1, where a string leaves it undisclosed."""
+    """Countries (`AA,BB`) whose law asks for no consent to TCF purpose 1, where a string leaves it undisclosed."""
     leases: bool = True
     """Hold leases of budgets, so that most decisions need no call for them; never in a replay."""
     lease_ceiling_micros: Annotated[int, Field(ge=0, le=10**12)] = 10_000_000

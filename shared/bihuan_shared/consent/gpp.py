@@ -12,22 +12,24 @@ from bihuan_shared.consent.refusal import Refusal, Refused
 
 HEADER_TYPE: Final = 3
 HEADER_VERSION: Final = 1
+MAX_SECTIONS: Final = 64
+"""The IAB has registered fewer than half as many."""
 
 
 def gpp_sections(text: str) -> dict[int, str]:
     """
     Split a GPP string into its sections, by section id.
 
-    Raises Refused: INVALID_HEADER where the header is none or lists another number of sections than follow, and what
-    a reader of bits finds.
+    Raises Refused: INVALID_HEADER where the header is none or lists another number of sections than follow, or more
+    than `MAX_SECTIONS`, and what a reader of bits finds.
     """
-    header, *sections = text.split("~")
+    header, *sections = text.split("~", MAX_SECTIONS + 1)
     reader = BitReader(header)
     if reader.number(6) != HEADER_TYPE:
         raise Refused(Refusal.INVALID_HEADER)
     if reader.number(6) != HEADER_VERSION:
         raise Refused(Refusal.UNSUPPORTED_VERSION)
-    ids = _section_ids(reader, len(sections))
+    ids = _section_ids(reader, min(len(sections), MAX_SECTIONS))
     reader.end()
     if len(ids) != len(sections):
         raise Refused(Refusal.INVALID_HEADER)

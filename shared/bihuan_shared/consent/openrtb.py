@@ -29,8 +29,7 @@ def openrtb_consent(regs: Mapping[str, object], user: Mapping[str, object]) -> C
     if gdpr == _NOT_APPLYING:
         tcf = None
     elif gdpr == _APPLYING and tcf is None:
-        tcf = _UNREADABLE if gpp is None else None
-        gpp_sid = (*gpp_sid, TCF_SECTION)
+        tcf, gpp_sid = (_UNREADABLE, gpp_sid) if gpp is None else (None, (*gpp_sid, TCF_SECTION))
     return ConsentStrings(tcf, gpp, gpp_sid, _text(_field(regs, "us_privacy")))
 
 

@@ -16,6 +16,8 @@ from bihuan_shared.consent.vendors import VendorSet, read_ranges, read_vendor_se
 
 ENCODING: Final = 2
 PURPOSES: Final = 24
+MAX_RESTRICTIONS: Final = 4 * PURPOSES
+"""Each purpose with each kind of restriction once; more cannot say more."""
 _DECISECOND_US: Final = 100_000
 _DISCLOSED, _ALLOWED, _PUBLISHER = 1, 2, 3
 
@@ -117,7 +119,10 @@ def _purposes(bits: int) -> frozenset[int]:
 
 
 def _restrictions(reader: BitReader) -> Iterator[Restriction]:
-    for _ in range(reader.number(12)):
+    count = reader.number(12)
+    if count > MAX_RESTRICTIONS:
+        raise Refused(Refusal.INVALID_VALUE)
+    for _ in range(count):
         purpose = reader.number(6)
         yield Restriction(purpose, RestrictionKind(reader.number(2)), read_ranges(reader))
 

@@ -81,7 +81,7 @@ class UsChoices:
     sensitive: tuple[int, ...] = ()
     children: tuple[int, ...] = ()
     personal: tuple[int, ...] = ()
-    mspa: tuple[int, ...] = (0, 0, 0)
+    mspa: tuple[int, ...] = (2, 0, 0)
     gpc: bool = False
 
     @property
@@ -112,7 +112,7 @@ def decode_us_section(section_id: int, text: str) -> UsChoices:
         sensitive=tuple(_fields(reader, layout.sensitive)),
         children=tuple(_fields(reader, layout.children)),
         personal=tuple(_fields(reader, layout.personal)),
-        mspa=tuple(_fields(reader, _MSPA_FIELDS)),
+        mspa=_mspa(reader),
         gpc=_read_gpc(others),
     )
     reader.end()
@@ -136,6 +136,14 @@ def _fields(reader: BitReader, count: int) -> Iterator[int]:
         if value == _INVALID:
             raise Refused(Refusal.INVALID_VALUE)
         yield value
+
+
+def _mspa(reader: BitReader) -> tuple[int, ...]:
+    covered, *modes = _fields(reader, _MSPA_FIELDS)
+    if not covered:
+        # MspaCoveredTransaction is yes or no; a string that was cut or shifted is likely to show here.
+        raise Refused(Refusal.INVALID_VALUE)
+    return covered, *modes
 
 
 def _read_gpc(texts: list[str]) -> bool:
