@@ -147,6 +147,9 @@ def gpp(sections: dict[int, str], *, grouped: bool = True) -> str:
     return "~".join([gpp_header(ids, grouped=grouped), *(sections[one] for one in ids)])
 
 
+US_LISTS = ("notices", "opt_outs", "sensitive", "children", "personal", "mspa")
+
+
 @dataclass(frozen=True, slots=True)
 class Us:
     """A US section in which notice was given and nobody opted out; lists hold the section's own numbers."""
@@ -159,6 +162,11 @@ class Us:
     personal: Sequence[int] = ()
     mspa: Sequence[int] = (2, 0, 0)
     gpc: bool | None = None
+
+    def having(self, part: str, values: Sequence[int]) -> "Us":
+        """Change one list of fields."""
+        parts = {name: getattr(self, name) for name in US_LISTS} | {part: values}
+        return Us(self.version, **parts, gpc=self.gpc)
 
     def text(self) -> str:
         """Write core and GPC segments."""

@@ -115,7 +115,7 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
     )
     orders = RecordOrders(ports.identities, ports.events, lambda outcome: metrics.ORDER_EVENTS.labels(outcome).inc())
     actions = RecordActions(ports.identities, ports.events, lambda outcome: metrics.ACTION_EVENTS.labels(outcome).inc())
-    consents = _consents(settings, parts.clock)
+    consents = consent_reader(settings, parts.clock)
     once = AnswerOnce(ports.decisions, parts.clock)
     return [
         *DecisionRoutes(decide, once, consents, parts.settings.public_url.rstrip("/")).routes(),
@@ -126,7 +126,8 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
     ]
 
 
-def _consents(settings: DataSettings, clock: Clock) -> ReadConsent:
+def consent_reader(settings: DataSettings, clock: Clock) -> ReadConsent:
+    """Read consent strings as the settings say we stand in the frameworks, and count what becomes of them."""
     countries = frozenset(filter(None, settings.consent_purpose_one_countries.split(",")))
     return ReadConsent(
         rules=TcfRules(settings.consent_vendor_id, countries),

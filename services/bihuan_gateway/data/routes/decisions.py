@@ -62,7 +62,7 @@ class DecisionRoutes:
         if body.explain:
             require_admin(principal)
         scope = _scope(principal)
-        digest = sha256(SORTED_ENCODER.encode(_content(body))).digest()
+        digest = sha256(SORTED_ENCODER.encode(content_of(body))).digest()
 
         async def decide() -> tuple[bytes, bool]:
             told = told_of(body.consent, self.read_consent)
@@ -79,7 +79,7 @@ def _scope(principal: Principal) -> str:
     return f"advertiser:{principal.advertiser_id}"[:64] if principal.role is Role.ADVERTISER else principal.role.value
 
 
-def _content(body: DecisionRequest) -> DecisionRequest:
+def content_of(body: DecisionRequest) -> DecisionRequest:
     """
     Form what a repeat must equal.
 
