@@ -98,18 +98,7 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
         limits=DecideLimits(settings.decision_timeout_ms / 1000, settings.prior_pctr, settings.prior_pcvr),
         booked=ports.booked,
     )
-    track = Track(
-        snapshots=parts.snapshots,
-        landings=ports.landings,
-        events=ports.events,
-        spool=ports.spool,
-        keys=keys,
-        clock=parts.clock,
-        watch=traffic_watch(secret, settings),
-        outage=Outage(OUTAGE_PAUSE_US, lambda: time.monotonic_ns() // 1000),
-        count=lambda kind, outcome: metrics.BEACONS.labels(kind.lower(), outcome).inc(),
-        timeout_s=settings.beacon_timeout_ms / 1000,
-    )
+    track = _track(parts, ports, settings, keys)
     ingest = Ingest(
         ports.identities, ports.profiles, lambda outcome, number: metrics.BEHAVIOUR_EVENTS.labels(outcome).inc(number)
     )
@@ -124,6 +113,21 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
         *EventRoutes(ingest, actions, consents, parts.clock).routes(),
         *OrderRoutes(orders, consents, parts.clock).routes(),
     ]
+
+
+def _track(parts: PlaneParts, ports: Ports, settings: DataSettings, keys: KeyRing) -> Track:
+    return Track(
+        snapshots=parts.snapshots,
+        landings=ports.landings,
+        events=ports.events,
+        spool=ports.spool,
+        keys=keys,
+        clock=parts.clock,
+        watch=traffic_watch(parts.settings.token_keys.get_secret_value(), settings),
+        outage=Outage(OUTAGE_PAUSE_US, lambda: time.monotonic_ns() // 1000),
+        count=lambda kind, outcome: metrics.BEACONS.labels(kind.lower(), outcome).inc(),
+        timeout_s=settings.beacon_timeout_ms / 1000,
+    )
 
 
 def consent_reader(settings: DataSettings, clock: Clock) -> ReadConsent:

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 from bihuan_gateway.auth import principal_of
 from bihuan_gateway.control.access import Principal, require_admin, require_writer
 from bihuan_gateway.data.domain.naming import scoped_id
-from bihuan_gateway.data.ports import NOBODY, ActionEvent, Behaviour, Consent, Fact, Link, RecordResult
+from bihuan_gateway.data.ports import NOBODY, ActionEvent, Behaviour, Consent, Fact, IngestOutcome, Link, RecordResult
 from bihuan_gateway.data.routes.consents import refusal_of, told_of
 from bihuan_gateway.data.routes.decisions import identifiers_of
 from bihuan_gateway.data.routes.reading import BodyReader, json_response
@@ -74,15 +74,7 @@ class EventRoutes:
         recorded = await self._actions(actions)
         return json_response(
             EventsResponse(
-                events=tuple(
-                    EventResultBody(
-                        event_id=event.event_id,
-                        outcome=outcome.value,
-                        reason=reason or None,
-                        consent_refusal=refusal_of(tolds[event.consent]),
-                    )
-                    for event, (outcome, reason) in zip(body.events, events, strict=True)
-                ),
+                events=_event_results(body.events, tolds, events),
                 links=tuple(
                     LinkResultBody(
                         request_id=link.request_id,
@@ -93,16 +85,7 @@ class EventRoutes:
                     for link, result in zip(body.links, links, strict=True)
                 ),
                 changed_attribute_count=changed,
-                actions=tuple(
-                    ActionResultBody(
-                        event_id=action.event_id,
-                        outcome=result.outcome.value,
-                        reason=result.reason or None,
-                        pointer=action_pointer(result.field) or None,
-                        consent_refusal=refusal_of(tolds[action.consent]),
-                    )
-                    for action, result in zip(body.actions, recorded, strict=True)
-                ),
+                actions=_action_results(body.actions, tolds, recorded),
             )
         )
 
@@ -118,6 +101,35 @@ class EventRoutes:
         except DeadlineExceeded:
             # Whether it was committed is not known; repeating is harmless, and 503 asks for it.
             raise Unavailable("attribution did not answer in time; send it again") from None
+
+
+def _event_results(
+    bodies: tuple[EventBody, ...], tolds: Mapping[ConsentBody, Told], results: list[tuple[IngestOutcome, str]]
+) -> tuple[EventResultBody, ...]:
+    return tuple(
+        EventResultBody(
+            event_id=event.event_id,
+            outcome=outcome.value,
+            reason=reason or None,
+            consent_refusal=refusal_of(tolds[event.consent]),
+        )
+        for event, (outcome, reason) in zip(bodies, results, strict=True)
+    )
+
+
+def _action_results(
+    bodies: tuple[ActionBody, ...], tolds: Mapping[ConsentBody, Told], results: list[RecordResult]
+) -> tuple[ActionResultBody, ...]:
+    return tuple(
+        ActionResultBody(
+            event_id=action.event_id,
+            outcome=result.outcome.value,
+            reason=result.reason or None,
+            pointer=action_pointer(result.field) or None,
+            consent_refusal=refusal_of(tolds[action.consent]),
+        )
+        for action, result in zip(bodies, results, strict=True)
+    )
 
 
 def _action(body: ActionBody, consent: Consent, now_us: int) -> ReportedAction:
