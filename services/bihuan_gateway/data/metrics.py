@@ -23,6 +23,12 @@ BEACONS = Counter(
     "Beacons, by kind and what became of them: an outcome of attribution, `spooled`, `refused` or `invalid`.",
     ("kind", "outcome"),
 )
+CONSENT_STRINGS = Counter(
+    "bihuan_consent_strings_total",
+    "Consent strings, by form (tcf, gpp, us_privacy) and outcome: `read` or why one was refused; equal ones of a batch "
+    "count once.",
+    ("form", "outcome"),
+)
 BEHAVIOUR_EVENTS = Counter("bihuan_behaviour_events_total", "Behaviour events, by outcome.", ("outcome",))
 ACTION_EVENTS = Counter("bihuan_action_events_total", "Engagements and leads, by outcome.", ("outcome",))
 ORDER_EVENTS = Counter("bihuan_order_events_total", "Orders, updates and refunds, by outcome.", ("outcome",))

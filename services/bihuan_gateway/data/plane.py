@@ -43,6 +43,7 @@ from bihuan_gateway.data.settings import DataSettings
 from bihuan_gateway.data.spool import Spool, SpoolLimits
 from bihuan_gateway.data.spool_drain import SpoolDrain
 from bihuan_gateway.data.use_cases.actions import RecordActions
+from bihuan_gateway.data.use_cases.consenting import ReadConsent
 from bihuan_gateway.data.use_cases.decide import Decide, DecideLimits
 from bihuan_gateway.data.use_cases.ingest import Ingest
 from bihuan_gateway.data.use_cases.knowledge import PersonSource
@@ -53,7 +54,8 @@ from bihuan_gateway.data.use_cases.repeat import AnswerOnce
 from bihuan_gateway.data.use_cases.track import BeaconSpool, Outage, Track
 from bihuan_gateway.data.use_cases.watch import TrafficWatch
 from bihuan_gateway.planes import DataPlane, PlaneParts
-from bihuan_shared.clock import DAY_US
+from bihuan_shared.clock import DAY_US, Clock
+from bihuan_shared.consent import TcfRules
 from bihuan_shared.lake import open_lake
 from bihuan_shared.tokens import KeyRing
 
@@ -96,31 +98,46 @@ def assemble_routes(parts: PlaneParts, ports: Ports, settings: DataSettings) -> 
         limits=DecideLimits(settings.decision_timeout_ms / 1000, settings.prior_pctr, settings.prior_pcvr),
         booked=ports.booked,
     )
-    track = Track(
+    track = _track(parts, ports, settings, keys)
+    ingest = Ingest(
+        ports.identities, ports.profiles, lambda outcome, number: metrics.BEHAVIOUR_EVENTS.labels(outcome).inc(number)
+    )
+    orders = RecordOrders(ports.identities, ports.events, lambda outcome: metrics.ORDER_EVENTS.labels(outcome).inc())
+    actions = RecordActions(ports.identities, ports.events, lambda outcome: metrics.ACTION_EVENTS.labels(outcome).inc())
+    consents = consent_reader(settings, parts.clock)
+    once = AnswerOnce(ports.decisions, parts.clock)
+    return [
+        *DecisionRoutes(decide, once, consents, parts.settings.public_url.rstrip("/")).routes(),
+        *TrackingRoutes(track).routes(),
+        *PromotionRoutes(Promote(parts.snapshots, keys, parts.clock, parts.random_bytes), track).routes(),
+        *EventRoutes(ingest, actions, consents, parts.clock).routes(),
+        *OrderRoutes(orders, consents, parts.clock).routes(),
+    ]
+
+
+def _track(parts: PlaneParts, ports: Ports, settings: DataSettings, keys: KeyRing) -> Track:
+    return Track(
         snapshots=parts.snapshots,
         landings=ports.landings,
         events=ports.events,
         spool=ports.spool,
         keys=keys,
         clock=parts.clock,
-        watch=traffic_watch(secret, settings),
+        watch=traffic_watch(parts.settings.token_keys.get_secret_value(), settings),
         outage=Outage(OUTAGE_PAUSE_US, lambda: time.monotonic_ns() // 1000),
         count=lambda kind, outcome: metrics.BEACONS.labels(kind.lower(), outcome).inc(),
         timeout_s=settings.beacon_timeout_ms / 1000,
     )
-    ingest = Ingest(
-        ports.identities, ports.profiles, lambda outcome, number: metrics.BEHAVIOUR_EVENTS.labels(outcome).inc(number)
+
+
+def consent_reader(settings: DataSettings, clock: Clock) -> ReadConsent:
+    """Read consent strings as the settings say we stand in the frameworks, and count what becomes of them."""
+    countries = frozenset(filter(None, settings.consent_purpose_one_countries.split(",")))
+    return ReadConsent(
+        rules=TcfRules(settings.consent_vendor_id, countries),
+        clock=clock,
+        count=lambda form, outcome: metrics.CONSENT_STRINGS.labels(form, outcome).inc(),
     )
-    orders = RecordOrders(ports.identities, ports.events, lambda outcome: metrics.ORDER_EVENTS.labels(outcome).inc())
-    actions = RecordActions(ports.identities, ports.events, lambda outcome: metrics.ACTION_EVENTS.labels(outcome).inc())
-    once = AnswerOnce(ports.decisions, parts.clock)
-    return [
-        *DecisionRoutes(decide, once, parts.settings.public_url.rstrip("/")).routes(),
-        *TrackingRoutes(track).routes(),
-        *PromotionRoutes(Promote(parts.snapshots, keys, parts.clock, parts.random_bytes), track).routes(),
-        *EventRoutes(ingest, actions, parts.clock).routes(),
-        *OrderRoutes(orders, parts.clock).routes(),
-    ]
 
 
 def naming_key(token_keys: str) -> bytes:

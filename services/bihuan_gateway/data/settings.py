@@ -30,6 +30,10 @@ class DataSettings(BaseSettings):
     """Our proxies before the gateway: the client is so many from the right in `X-Forwarded-For`, which 0 ignores."""
     data_centre_file: Path | None = None
     """File of networks whose traffic is no traffic of people: CIDR notation, one a line, read at the start."""
+    consent_vendor_id: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """Our id on the IAB's Global Vendor List: when set, a TC string must allow this vendor too."""
+    consent_purpose_one_countries: Annotated[str, Field(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?$")] = ""
+    """Countries (`AA,BB`) whose law asks for no consent to TCF purpose 1, where a string leaves it undisclosed."""
     leases: bool = True
     """Hold leases of budgets, so that most decisions need no call for them; never in a replay."""
     lease_ceiling_micros: Annotated[int, Field(ge=0, le=10**12)] = 10_000_000

@@ -15,10 +15,11 @@ from bihuan_gateway.control.snapshot import Creative
 from bihuan_gateway.data import metrics
 from bihuan_gateway.data.domain.eligibility import Verdict
 from bihuan_gateway.data.domain.slots import Slot
-from bihuan_gateway.data.ports import Identifier
+from bihuan_gateway.data.ports import Consent, Identifier
+from bihuan_gateway.data.routes.consents import refusal_of, told_of
 from bihuan_gateway.data.routes.reading import ENCODER, SORTED_ENCODER, BodyReader
+from bihuan_gateway.data.use_cases.consenting import ReadConsent, Told
 from bihuan_gateway.data.use_cases.decide import Ask, Decide, Decision
-from bihuan_gateway.data.use_cases.ingest import consent_of
 from bihuan_gateway.data.use_cases.repeat import AnswerOnce
 from bihuan_gateway.data.wire.decisions import (
     CandidateBody,
@@ -45,6 +46,7 @@ class DecisionRoutes:
 
     decide: Decide
     answer_once: AnswerOnce
+    read_consent: ReadConsent
     public_url: str
     _reader: BodyReader[DecisionRequest] = field(default_factory=lambda: BodyReader(DecisionRequest, strict=True))
 
@@ -60,11 +62,12 @@ class DecisionRoutes:
         if body.explain:
             require_admin(principal)
         scope = _scope(principal)
-        digest = sha256(SORTED_ENCODER.encode(body)).digest()
+        digest = sha256(SORTED_ENCODER.encode(content_of(body))).digest()
 
         async def decide() -> tuple[bytes, bool]:
-            decision = await self.decide(_ask(body, scope, principal.tenant))
-            return ENCODER.encode(_response(body, decision)), decision.completed
+            told = told_of(body.consent, self.read_consent)
+            decision = await self.decide(_ask(body, told.consent, scope, principal.tenant))
+            return ENCODER.encode(_response(body, told, decision)), decision.completed
 
         answer = await self.answer_once(scope, body.request_id, digest, decide)
         linked = answer.replace(f'"{_ORIGIN}'.encode(), f'"{self.public_url}'.encode())
@@ -76,7 +79,21 @@ def _scope(principal: Principal) -> str:
     return f"advertiser:{principal.advertiser_id}"[:64] if principal.role is Role.ADVERTISER else principal.role.value
 
 
-def _ask(body: DecisionRequest, scope: str, tenant: str | None) -> Ask:
+def content_of(body: DecisionRequest) -> DecisionRequest:
+    """
+    Form what a repeat must equal.
+
+    Without consent strings a list that is left out is an empty one: stored answers have digests of bodies that were
+    read so, and are to be found again.
+    """
+    consent = body.consent
+    if consent.has_strings or not (consent.purposes is msgspec.UNSET or consent.data_classes is msgspec.UNSET):
+        return body
+    named = msgspec.structs.replace(consent, purposes=consent.purposes or (), data_classes=consent.data_classes or ())
+    return msgspec.structs.replace(body, consent=named)
+
+
+def _ask(body: DecisionRequest, consent: Consent, scope: str, tenant: str | None) -> Ask:
     return Ask(
         scope=scope,
         tenant=tenant,
@@ -86,12 +103,12 @@ def _ask(body: DecisionRequest, scope: str, tenant: str | None) -> Ask:
         keywords=tuple(dict.fromkeys(body.keywords)),
         channel=body.context.channel,
         traffic_source=body.context.traffic_source,
-        consent=consent_of(body.consent.purposes, body.consent.data_classes, body.consent.source),
+        consent=consent,
         explain=body.explain,
     )
 
 
-def _response(body: DecisionRequest, decision: Decision) -> DecisionResponse:
+def _response(body: DecisionRequest, told: Told, decision: Decision) -> DecisionResponse:
     placements = []
     for slot, token in zip(decision.slots, decision.tokens, strict=True):
         metrics.DECISIONS.labels(slot.reason or "shown").inc()
@@ -101,6 +118,7 @@ def _response(body: DecisionRequest, decision: Decision) -> DecisionResponse:
         placements=tuple(placements),
         model_version=decision.model_version,
         degraded=decision.degraded,
+        consent_refusal=refusal_of(told),
     )
 
 

@@ -1,5 +1,6 @@
 """`POST /v1/events`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -10,11 +11,13 @@ from starlette.routing import BaseRoute
 from bihuan_gateway.auth import principal_of
 from bihuan_gateway.control.access import Principal, require_admin, require_writer
 from bihuan_gateway.data.domain.naming import scoped_id
-from bihuan_gateway.data.ports import NOBODY, ActionEvent, Behaviour, Consent, Fact, Link, RecordResult
+from bihuan_gateway.data.ports import NOBODY, ActionEvent, Behaviour, Consent, Fact, IngestOutcome, Link, RecordResult
+from bihuan_gateway.data.routes.consents import refusal_of, told_of
 from bihuan_gateway.data.routes.decisions import identifiers_of
 from bihuan_gateway.data.routes.reading import BodyReader, json_response
 from bihuan_gateway.data.use_cases.actions import RecordActions, ReportedAction, action_pointer
-from bihuan_gateway.data.use_cases.ingest import Ingest, ReportedEvent, ReportedFacts, consent_of
+from bihuan_gateway.data.use_cases.consenting import ReadConsent, Told
+from bihuan_gateway.data.use_cases.ingest import Ingest, ReportedEvent, ReportedFacts
 from bihuan_gateway.data.wire.actions import ActionBody, ActionResultBody
 from bihuan_gateway.data.wire.events import (
     AttributeUpdateBody,
@@ -42,6 +45,7 @@ class EventRoutes:
 
     ingest: Ingest
     record: RecordActions
+    read_consent: ReadConsent
     clock: Clock
     _reader: BodyReader[EventsRequest] = field(default_factory=lambda: BodyReader(EventsRequest, strict=False))
 
@@ -57,7 +61,8 @@ class EventRoutes:
         if body.attributes or body.links:
             require_admin(principal)
         now_us = self.clock.now_us()
-        actions = [_action(action, now_us) for action in body.actions]
+        tolds = self._tolds(body)
+        actions = [_action(action, tolds[action.consent].consent, now_us) for action in body.actions]
         # Before anything is taken in: what is another tenant's refuses the whole.
         self.record.require_tenant(actions, principal.tenant)
         with asked_by_us():
@@ -65,14 +70,11 @@ class EventRoutes:
         # What the taxonomy refuses is the caller's, and comes with pointers.
         changed = await self.ingest.facts([_facts(update) for update in body.attributes])
         with asked_by_us():
-            events = await self.ingest.events(_events(body.events, principal))
+            events = await self.ingest.events(_events(body.events, tolds, principal))
         recorded = await self._actions(actions)
         return json_response(
             EventsResponse(
-                events=tuple(
-                    EventResultBody(event_id=event.event_id, outcome=outcome.value, reason=reason or None)
-                    for event, (outcome, reason) in zip(body.events, events, strict=True)
-                ),
+                events=_event_results(body.events, tolds, events),
                 links=tuple(
                     LinkResultBody(
                         request_id=link.request_id,
@@ -83,17 +85,14 @@ class EventRoutes:
                     for link, result in zip(body.links, links, strict=True)
                 ),
                 changed_attribute_count=changed,
-                actions=tuple(
-                    ActionResultBody(
-                        event_id=action.event_id,
-                        outcome=result.outcome.value,
-                        reason=result.reason or None,
-                        pointer=action_pointer(result.field) or None,
-                    )
-                    for action, result in zip(body.actions, recorded, strict=True)
-                ),
+                actions=_action_results(body.actions, tolds, recorded),
             )
         )
+
+    def _tolds(self, body: EventsRequest) -> dict[ConsentBody, Told]:
+        """Read the consents of a batch, one of all equal ones: most share theirs."""
+        bodies = {event.consent for event in body.events} | {action.consent for action in body.actions}
+        return {consent: told_of(consent, self.read_consent) for consent in bodies}
 
     async def _actions(self, actions: list[ReportedAction]) -> list[RecordResult]:
         try:
@@ -104,7 +103,36 @@ class EventRoutes:
             raise Unavailable("attribution did not answer in time; send it again") from None
 
 
-def _action(body: ActionBody, now_us: int) -> ReportedAction:
+def _event_results(
+    bodies: tuple[EventBody, ...], tolds: Mapping[ConsentBody, Told], results: list[tuple[IngestOutcome, str]]
+) -> tuple[EventResultBody, ...]:
+    return tuple(
+        EventResultBody(
+            event_id=event.event_id,
+            outcome=outcome.value,
+            reason=reason or None,
+            consent_refusal=refusal_of(tolds[event.consent]),
+        )
+        for event, (outcome, reason) in zip(bodies, results, strict=True)
+    )
+
+
+def _action_results(
+    bodies: tuple[ActionBody, ...], tolds: Mapping[ConsentBody, Told], results: list[RecordResult]
+) -> tuple[ActionResultBody, ...]:
+    return tuple(
+        ActionResultBody(
+            event_id=action.event_id,
+            outcome=result.outcome.value,
+            reason=result.reason or None,
+            pointer=action_pointer(result.field) or None,
+            consent_refusal=refusal_of(tolds[action.consent]),
+        )
+        for action, result in zip(bodies, results, strict=True)
+    )
+
+
+def _action(body: ActionBody, consent: Consent, now_us: int) -> ReportedAction:
     event = ActionEvent(
         kind=body.type.upper(),
         # Event ids are unique for ever: an advertiser's must not meet another's.
@@ -116,7 +144,7 @@ def _action(body: ActionBody, now_us: int) -> ReportedAction:
         click_id=body.click_id,
         reference=body.reference,
         person=NOBODY,
-        consent=consent_of(body.consent.purposes, body.consent.data_classes, body.consent.source),
+        consent=consent,
     )
     return ReportedAction(identifiers_of(body.identifiers), event)
 
@@ -125,16 +153,12 @@ def _instant(value: Time | None) -> int | None:
     return None if value is None else time_us(value)
 
 
-def _events(bodies: tuple[EventBody, ...], principal: Principal) -> list[ReportedEvent]:
-    # One consent object for all equal ones: most events of a batch share theirs.
-    consents: dict[ConsentBody, Consent] = {}
+def _events(
+    bodies: tuple[EventBody, ...], tolds: Mapping[ConsentBody, Told], principal: Principal
+) -> list[ReportedEvent]:
     # Event ids are unique for ever: a tenant's must not meet another's.
     events = []
     for body in bodies:
-        consent = consents.get(body.consent)
-        if consent is None:
-            consent = consent_of(body.consent.purposes, body.consent.data_classes, body.consent.source)
-            consents[body.consent] = consent
         behaviour = Behaviour(
             event_id=scoped_id(principal.tenant or "", body.event_id),
             person=NOBODY,
@@ -142,7 +166,7 @@ def _events(bodies: tuple[EventBody, ...], principal: Principal) -> list[Reporte
             event_time_us=_instant(body.event_time),
             tags=body.tags,
             amount=(body.amount.currency, body.amount.micros) if body.amount is not None else None,
-            consent=consent,
+            consent=tolds[body.consent].consent,
         )
         events.append(ReportedEvent(identifiers_of(body.identifiers), behaviour))
     return events

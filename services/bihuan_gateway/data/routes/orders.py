@@ -9,10 +9,11 @@ from starlette.routing import BaseRoute
 
 from bihuan_gateway.auth import principal_of
 from bihuan_gateway.control.access import require_writer
-from bihuan_gateway.data.ports import NOBODY, OrderEvent, OrderLine, Recorded, RecordResult
+from bihuan_gateway.data.ports import NOBODY, Consent, OrderEvent, OrderLine, Recorded, RecordResult
+from bihuan_gateway.data.routes.consents import refusal_of, told_of
 from bihuan_gateway.data.routes.decisions import identifiers_of
 from bihuan_gateway.data.routes.reading import BodyReader, json_response, raw_body
-from bihuan_gateway.data.use_cases.ingest import consent_of
+from bihuan_gateway.data.use_cases.consenting import ReadConsent, Told
 from bihuan_gateway.data.use_cases.orders import KINDS, RecordOrders, ReportedOrder, field_pointer, order_event_id
 from bihuan_gateway.data.wire.orders import OrderBatchRequest, OrderBatchResponse, OrderRequest, OrderResult
 from bihuan_gateway.data.wire.parts import time_us
@@ -27,6 +28,7 @@ class OrderRoutes:
     """Orders of any advertiser for admins, and of its own for an advertiser's key."""
 
     record: RecordOrders
+    read_consent: ReadConsent
     clock: Clock
     _one: BodyReader[OrderRequest] = field(default_factory=lambda: BodyReader(OrderRequest, strict=True))
     _many: BodyReader[OrderBatchRequest] = field(default_factory=lambda: BodyReader(OrderBatchRequest, strict=True))
@@ -43,8 +45,10 @@ class OrderRoutes:
         batch = self._many.decode(raw).orders if _is_batch(raw) else None
         bodies = batch if batch is not None else (self._one.decode(raw),)
         now_us = self.clock.now_us()
+        tolds = [told_of(body.consent, self.read_consent) for body in bodies]
         orders = [
-            _order(body, f"/orders/{place}" if batch is not None else "", now_us) for place, body in enumerate(bodies)
+            _order(body, told.consent, f"/orders/{place}" if batch is not None else "", now_us)
+            for place, (body, told) in enumerate(zip(bodies, tolds, strict=True))
         ]
         try:
             with asked_by_us():
@@ -53,7 +57,8 @@ class OrderRoutes:
             # Whether it was committed is not known; repeating is harmless, and 503 asks for it.
             raise Unavailable("attribution did not answer in time; send it again") from None
         answers = tuple(
-            _result(body, order.event, result) for body, order, result in zip(bodies, orders, results, strict=True)
+            _result(body, told, order.event, result)
+            for body, told, order, result in zip(bodies, tolds, orders, results, strict=True)
         )
         if batch is None:
             _raise_refused(answers[0])
@@ -69,7 +74,7 @@ def _is_batch(raw: bytes) -> bool:
         return False
 
 
-def _order(body: OrderRequest, pointer: str, now_us: int) -> ReportedOrder:
+def _order(body: OrderRequest, consent: Consent, pointer: str, now_us: int) -> ReportedOrder:
     is_order = body.type == "order"
     event = OrderEvent(
         kind=KINDS[body.type],
@@ -87,19 +92,20 @@ def _order(body: OrderRequest, pointer: str, now_us: int) -> ReportedOrder:
         ),
         click_id=body.click_id,
         person=NOBODY,
-        consent=consent_of(body.consent.purposes, body.consent.data_classes, body.consent.source),
+        consent=consent,
     )
     event = replace(event, event_id=order_event_id(event, body.event_id))
     return ReportedOrder(identifiers_of(body.identifiers), event, pointer)
 
 
-def _result(body: OrderRequest, event: OrderEvent, result: RecordResult) -> OrderResult:
+def _result(body: OrderRequest, told: Told, event: OrderEvent, result: RecordResult) -> OrderResult:
     return OrderResult(
         order_id=body.order_id,
         event_id=body.event_id or event.event_id.removeprefix(f"{event.advertiser_id}/"),
         outcome=result.outcome.value,
         reason=result.reason or None,
         pointer=field_pointer(result.field) or None,
+        consent_refusal=refusal_of(told),
     )
 
 

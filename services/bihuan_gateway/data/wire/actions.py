@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from bihuan_gateway.data.wire.decisions import identifier_breaches
 from bihuan_gateway.data.wire.parts import (
@@ -86,9 +86,14 @@ def reference_fault(reference: str) -> str:
 
 
 class ActionResultBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one action; `reason` and `pointer` say why it was rejected and which field is at fault."""
+    """
+    What became of one action; `reason` and `pointer` say why it was rejected and which field is at fault.
+
+    `consent_refusal` says why a consent string was refused.
+    """
 
     event_id: str
     outcome: Literal["accepted", "duplicate", "conflict", "rejected"]
     reason: str | None = None
     pointer: str | None = None
+    consent_refusal: str | UnsetType = UNSET

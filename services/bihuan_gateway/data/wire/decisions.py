@@ -111,9 +111,10 @@ class PlacementDecision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecisionResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision a placement, in the order of the request."""
+    """One decision a placement, in the order of the request; `consent_refusal` where a consent string was refused."""
 
     request_id: str
     placements: tuple[PlacementDecision, ...]
     model_version: str
     degraded: tuple[str, ...]
+    consent_refusal: str | UnsetType = UNSET

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from bihuan_gateway.data.wire.actions import ActionBody, ActionResultBody, action_breaches
 from bihuan_gateway.data.wire.decisions import identifier_breaches
@@ -126,11 +126,12 @@ def _link_breaches(pointer: str, link: LinkBody) -> Iterator[tuple[str, str]]:
 
 
 class EventResultBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one event; `reason` where it was rejected."""
+    """What became of one event; `reason` where it was rejected, `consent_refusal` where a consent string was."""
 
     event_id: str
     outcome: Literal["accepted", "duplicate", "rejected"]
     reason: str | None = None
+    consent_refusal: str | UnsetType = UNSET
 
 
 class LinkResultBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from bihuan_gateway.data.wire.decisions import identifier_breaches
 from bihuan_gateway.data.wire.parts import (
@@ -109,13 +109,18 @@ class OrderBatchRequest(Body, frozen=True, kw_only=True):
 
 
 class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one order; `reason` and `pointer` say why it was rejected and which field is at fault."""
+    """
+    What became of one order; `reason` and `pointer` say why it was rejected and which field is at fault.
+
+    `consent_refusal` says why a consent string was refused.
+    """
 
     order_id: str
     event_id: str
     outcome: Literal["accepted", "duplicate", "conflict", "rejected"]
     reason: str | None = None
     pointer: str | None = None
+    consent_refusal: str | UnsetType = UNSET
 
 
 class OrderBatchResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 # `$` would let a trailing line feed pass.
 END = r"(?![\s\S])"
@@ -49,11 +49,32 @@ class IdentifierBody(Body, frozen=True, kw_only=True):
 
 
 class ConsentBody(Body, frozen=True, kw_only=True):
-    """What the person agreed to; an absent consent allows nothing. Names in upper or lower case."""
+    """
+    What the person agreed to, named, as consent strings, or both; an absent consent allows nothing.
 
-    purposes: Annotated[tuple[Purpose, ...], Meta(max_length=8)] = ()
-    data_classes: Annotated[tuple[DataClass, ...], Meta(max_length=8)] = ()
+    Names in upper or lower case. `tcf` is a TC string, `gpp` a GPP string, `gpp_sid` its sections that apply,
+    `us_privacy` a US Privacy string. Of several only what all allow counts; a string that cannot be read allows
+    nothing, and the answer says why in `consent_refusal`.
+    """
+
+    purposes: Annotated[tuple[Purpose, ...], Meta(max_length=8)] | UnsetType = UNSET
+    data_classes: Annotated[tuple[DataClass, ...], Meta(max_length=8)] | UnsetType = UNSET
     source: OptionalText = ""
+    # Of any length and content: what is wrong with a string is told, and does not fail the request.
+    tcf: str | UnsetType = UNSET
+    gpp: str | UnsetType = UNSET
+    gpp_sid: Annotated[tuple[int, ...], Meta(max_length=32)] | UnsetType = UNSET
+    us_privacy: str | UnsetType = UNSET
+
+    @property
+    def is_named(self) -> bool:
+        """Whether purposes or data classes are named, if only to name none."""
+        return self.purposes is not UNSET or self.data_classes is not UNSET
+
+    @property
+    def has_strings(self) -> bool:
+        """Whether a consent string is given."""
+        return self.tcf is not UNSET or self.gpp is not UNSET or self.us_privacy is not UNSET
 
 
 class MoneyBody(Body, frozen=True, kw_only=True):
