@@ -15,7 +15,8 @@ from bihuan_attribution import schema
 from bihuan_attribution.domain.accounts import PlacementTerms
 from bihuan_attribution.domain.ledger import CASH, ROUNDING, Entry, Posting
 from bihuan_attribution.ledger_store import note_operation, write_entries
-from bihuan_attribution.use_cases.ports import Reconciliation, TermsBatch
+from bihuan_attribution.use_cases.ports import TermsBatch
+from bihuan_attribution.use_cases.reconcile_ports import Reconciliation
 
 if TYPE_CHECKING:
     from pathlib import Path
