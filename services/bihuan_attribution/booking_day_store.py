@@ -24,7 +24,8 @@ from bihuan_attribution.event_log_store import (
     lock_head,
     move_head,
 )
-from bihuan_attribution.ledger_store import note_operation, read_purses, write_entries
+from bihuan_attribution.journal_store import Operation, note_operations
+from bihuan_attribution.ledger_store import read_purses, write_entries
 from bihuan_attribution.terms_store import read_terms
 from bihuan_shared.sql import Database
 
@@ -92,8 +93,7 @@ class SqlBookingDays:
         dialect, purses = self._database.dialect, list(till.books.purses.values())
         write_entries(connection, dialect, till.effects.entries, book_time_us=now_us, purses=purses)
         self._checkpoint("entries")
-        for one in till.charged:
-            note_operation(connection, "booking_day", one.day.cause_id, one.day.start_time_us, _body(one))
+        note_operations(connection, map(_operation, till.charged))
         self._checkpoint("journal")
         write_spendings(connection, dialect, till.books.spendings)
         add_figures(connection, dialect, till.effects, now_us)
@@ -140,10 +140,10 @@ def _write_states(connection: sa.Connection, days: Sequence[BookingDay]) -> None
         connection.execute(_table.update().where(where).values(state=sa.bindparam("s")), rows)
 
 
-def _body(one: ChargedDay) -> dict[str, object]:
+def _operation(one: ChargedDay) -> Operation:
     """What the books can be rebuilt from."""
     day = one.day
-    return {
+    body = {
         "booking_id": day.booking_id,
         "date": day.date,
         "campaign_id": day.campaign_id,
@@ -155,3 +155,4 @@ def _body(one: ChargedDay) -> dict[str, object]:
         "payee": one.payee.account,
         "share_nanos": one.payee.share_nanos,
     }
+    return Operation("booking_day", day.cause_id, day.start_time_us, body)

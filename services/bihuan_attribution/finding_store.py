@@ -22,7 +22,8 @@ from bihuan_attribution.event_log_store import (
     read_positions,
     signed,
 )
-from bihuan_attribution.ledger_store import note_operation, read_purses, write_entries
+from bihuan_attribution.journal_store import Operation, note_operations
+from bihuan_attribution.ledger_store import read_purses, write_entries
 from bihuan_attribution.person_history import read_history
 from bihuan_attribution.rank_store import read_charges
 from bihuan_attribution.terms_store import read_terms
@@ -64,7 +65,7 @@ class SqlFindings:
         self._write(connection, books, effects, done, now_us)
         # What was billed by then is what the finding could give back.
         body = {"told": told, "done": _done_body(done), "position": consumer_position(connection, BILLING)}
-        note_operation(connection, FINDING, finding.finding_id, now_us, body)
+        note_operations(connection, [Operation(FINDING, finding.finding_id, now_us, body)])
         return done
 
     def _write(self, connection: sa.Connection, books: Books, effects: Effects, done: Credited, now_us: int) -> None:

@@ -1,7 +1,6 @@
 """Invoices in SQL: made with the close of a period, never changed."""
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -18,6 +17,7 @@ from bihuan_attribution.domain.invoice import (
 )
 from bihuan_attribution.domain.ledger import Purse, prepaid_account, receivable_account
 from bihuan_attribution.event_log_store import chunks
+from bihuan_attribution.journal_store import Operation, note_operations
 from bihuan_attribution.ledger_store import read_purses, write_entries
 
 _LINE = ("campaign_id", "pricing_model", "adjustment", "amount_nanos", "rounded_nanos", "entry_count")
@@ -45,7 +45,7 @@ def make_invoices(
     ]
     checkpoint("entries")
     _write_invoices(connection, invoices)
-    _note_invoices(connection, invoices)
+    note_operations(connection, map(_operation, invoices))
     checkpoint("invoices")
     return invoices
 
@@ -155,26 +155,7 @@ def _write_invoices(connection: sa.Connection, invoices: Sequence[Invoice]) -> N
     insert_rows(connection, schema.invoice_lines, lines)
 
 
-def _note_invoices(connection: sa.Connection, invoices: Iterable[Invoice]) -> None:
-    """Add all of them to the journal of what moves money and is no event."""
-    table = schema.operations
-    last = connection.execute(sa.select(sa.func.max(table.c.seq))).scalar() or 0
-    rows = [
-        {
-            "seq": seq,
-            "kind": "invoice",
-            "operation_id": one.invoice_id,
-            "time_us": one.issue_time_us,
-            "body": json.dumps(
-                {
-                    "advertiser_id": one.advertiser_id,
-                    "period": one.period,
-                    "currency": one.currency,
-                    "amount_nanos": one.residue_nanos,
-                    "total_nanos": one.total_nanos,
-                }
-            ),
-        }
-        for seq, one in enumerate(invoices, last + 1)
-    ]
-    insert_rows(connection, table, rows)
+def _operation(invoice: Invoice) -> Operation:
+    names = ("advertiser_id", "period", "currency", "total_nanos")
+    body = {name: getattr(invoice, name) for name in names} | {"amount_nanos": invoice.residue_nanos}
+    return Operation("invoice", invoice.invoice_id, invoice.issue_time_us, body)

@@ -1,15 +1,44 @@
-"""The journal of what moves money and is no event, read back: which credits late findings gave."""
+"""The journal of what moves money and is no event: written with its entries, and read back for credits of findings."""
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from bihuan_attribution import schema
+from bihuan_attribution.bulk import insert_rows
 from bihuan_attribution.event_log_store import chunks
 
 FoundCredit = tuple[str, int]
 """The cause of the charge that was credited, and when the finding was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One row of the journal; `body` is what JSON can say, `time_us` when it holds from."""
+
+    kind: str
+    operation_id: str
+    time_us: int
+    body: object
+
+
+def note_operations(connection: sa.Connection, operations: Iterable[Operation]) -> None:
+    """Add to the journal, in order; the caller holds the ledger's head."""
+    table = schema.operations
+    last = connection.execute(sa.select(sa.func.max(table.c.seq))).scalar() or 0
+    rows = [
+        {
+            "seq": seq,
+            "kind": one.kind,
+            "operation_id": one.operation_id,
+            "time_us": one.time_us,
+            "body": json.dumps(one.body),
+        }
+        for seq, one in enumerate(operations, last + 1)
+    ]
+    insert_rows(connection, table, rows)
 
 
 def credits_found(connection: sa.Connection, times_us: Iterable[int]) -> dict[FoundCredit, int]:

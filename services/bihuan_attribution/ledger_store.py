@@ -1,6 +1,5 @@
 """The ledger in SQL: entries are added, never changed."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from bihuan_attribution.domain.ledger import (
 from bihuan_attribution.domain.period import booked_in
 from bihuan_attribution.entry_store import balances_then, booked_entries, entry_row
 from bihuan_attribution.event_log_store import LEDGER_HEAD, chunks, lock_head, move_head
+from bihuan_attribution.journal_store import Operation, note_operations
 from bihuan_attribution.use_cases.ports import BookedEntry
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument
 from bihuan_shared.sql import Database, insert_ignore
@@ -142,7 +142,7 @@ class SqlLedger:
             return held[0]
         self._check(connection, entry)
         write_entries(connection, self.database.dialect, [entry], book_time_us=entry.entry_time_us)
-        note_operation(connection, "deposit", entry.cause_id, entry.entry_time_us, _deposit_body(entry))
+        note_operations(connection, [Operation("deposit", entry.cause_id, entry.entry_time_us, _deposit_body(entry))])
         return booked_entries(connection, sa.select(table).where(same))[0]
 
     def _check(self, connection: sa.Connection, entry: Entry) -> None:
@@ -197,14 +197,6 @@ class SqlLedger:
             query = balances_then(names, as_of_us, advertiser_id=advertiser_id)
         rows = await self.database.read(lambda c: c.execute(query).all())
         return [(row.account, row.currency, names[row.account] * row.balance_nanos) for row in rows]
-
-
-def note_operation(connection: sa.Connection, kind: str, operation_id: str, time_us: int, body: object) -> None:
-    """Add to the journal of what moves money and is no event; the caller holds the ledger's head."""
-    table = schema.operations
-    last = connection.execute(sa.select(sa.func.max(table.c.seq))).scalar() or 0
-    row = {"seq": last + 1, "kind": kind, "operation_id": operation_id, "time_us": time_us, "body": json.dumps(body)}
-    connection.execute(table.insert(), [row])
 
 
 def _deposit_body(entry: Entry) -> dict[str, object]:

@@ -12,7 +12,7 @@ from bihuan_attribution.event_log_store import read_positions
 from bihuan_attribution.order_store import read_orders
 from bihuan_attribution.terms_store import read_terms
 from bihuan_attribution.touch_store import read_touches
-from bihuan_attribution.use_cases.ports import OrderFile, Restatement
+from bihuan_attribution.use_cases.report_ports import OrderFile, Restatement
 from bihuan_shared.sql import Database
 
 

@@ -9,7 +9,8 @@ from bihuan_attribution.domain.ledger import Entry
 from bihuan_attribution.domain.payout import PAYOUT, payout_entry
 from bihuan_attribution.entry_store import booked_entries
 from bihuan_attribution.event_log_store import LEDGER_HEAD, lock_head
-from bihuan_attribution.ledger_store import note_operation, write_entries
+from bihuan_attribution.journal_store import Operation, note_operations
+from bihuan_attribution.ledger_store import write_entries
 from bihuan_attribution.use_cases.ports import BookedEntry
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, FieldViolation
 from bihuan_shared.sql import Database
@@ -54,7 +55,7 @@ class SqlPayouts:
         write_entries(connection, self._database.dialect, [entry], book_time_us=entry.entry_time_us)
         self._checkpoint("entries")
         body = {"account": account, "currency": entry.currency, "amount_nanos": nanos}
-        note_operation(connection, PAYOUT, entry.cause_id, entry.entry_time_us, body)
+        note_operations(connection, [Operation(PAYOUT, entry.cause_id, entry.entry_time_us, body)])
         self._checkpoint("noted")
         return booked_entries(connection, sa.select(table).where(same))[0]
 

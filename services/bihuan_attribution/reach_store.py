@@ -13,7 +13,7 @@ from bihuan_attribution.domain.event import DAY_US, EventType
 from bihuan_attribution.domain.reach import Sketch, hash_person, told
 from bihuan_attribution.domain.report import Dimension
 from bihuan_attribution.event_log_store import chunks, consumer_position
-from bihuan_attribution.use_cases.ports import ReportQuery
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_shared.errors import InvalidArgument
 from bihuan_shared.sql import Database, insert_ignore, upsert
 

@@ -9,7 +9,7 @@ from bihuan_attribution import schema
 from bihuan_attribution.domain.event import DAY_US, SECOND_US
 from bihuan_attribution.domain.report import FIGURE_NAMES, Dimension, Figures, ReportLine
 from bihuan_attribution.reach_store import read_reach
-from bihuan_attribution.use_cases.ports import ReportQuery
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_shared.clock import format_rfc3339, parse_rfc3339_us
 from bihuan_shared.sql import Database
 

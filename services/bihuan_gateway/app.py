@@ -108,9 +108,44 @@ class Running:
     booking_relay: BookingRelay
 
 
+@dataclass(slots=True)
+class _Parts:
+    """What the control plane is put together from."""
+
+    settings: Settings
+    database: Database
+    outside: Outside
+    clock: Clock
+    store: SqlControlStore
+    snapshots: LiveSnapshots
+    relay: TermsRelay
+
+    def catalogue(self) -> Catalogue:
+        return Catalogue(
+            store=self.store,
+            taxonomy=self.outside.taxonomy,
+            clock=self.clock,
+            random_bytes=os.urandom,
+            after_write=self._after_write,
+            auto_approve=self.settings.auto_approve,
+        )
+
+    def promotion(self, catalogue: Catalogue) -> PromotionDesk:
+        token_keys = self.settings.token_keys.get_secret_value()
+        ring = KeyRing.parse(token_keys) if token_keys else None
+        links = SqlLinkStore(self.database)
+        return PromotionDesk(catalogue, links, self.outside.payables, ring, self.clock, os.urandom)
+
+    async def _after_write(self, with_terms: bool) -> None:  # noqa: FBT001 - a callback with one meaning
+        if with_terms:
+            await self.relay.push_soon()
+        # The write is committed: what fails here is made up for in the background.
+        with suppress(BihuanError):
+            await self.snapshots.refresh()
+
+
 def _assemble(settings: Settings, database: Database, outside: Outside, clock: Clock) -> Running:
-    store = SqlControlStore(database)
-    keys = SqlKeyStore(database)
+    store, keys = SqlControlStore(database), SqlKeyStore(database)
     authenticator = Authenticator(keys, bootstrap_sha256=settings.admin_key_sha256)
     snapshots = LiveSnapshots(store, poll_s=settings.snapshot_poll_s, on_change=metrics.SNAPSHOT_VERSION.set)
     relay = TermsRelay(
@@ -120,40 +155,18 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         on_taken=snapshots.refresh,
         on_pending=metrics.TERMS_PENDING.set,
     )
-
-    async def after_write(with_terms: bool) -> None:  # noqa: FBT001 - a callback with one meaning
-        if with_terms:
-            await relay.push_soon()
-        # The write is committed: what fails here is made up for in the background.
-        with suppress(BihuanError):
-            await snapshots.refresh()
-
-    catalogue = Catalogue(
-        store=store,
-        taxonomy=outside.taxonomy,
-        clock=clock,
-        random_bytes=os.urandom,
-        after_write=after_write,
-        auto_approve=settings.auto_approve,
-    )
-    token_keys = settings.token_keys.get_secret_value()
     bookings = SqlBookings(database)
     booking_relay = BookingRelay(
         bookings, outside.bookings, wait_s=settings.terms_wait_s, on_pending=metrics.BOOKINGS_PENDING.set
     )
+    parts = _Parts(settings, database, outside, clock, store, snapshots, relay)
+    catalogue = parts.catalogue()
     control = ControlPlane(
         catalogue=catalogue,
         audiences=AudienceDesk(catalogue, outside.people, outside.audiences),
         keys=KeyDesk(keys, store, clock, os.urandom, authenticator.forget),
         effects=Effects(catalogue, outside.books),
-        promotion=PromotionDesk(
-            catalogue=catalogue,
-            links=SqlLinkStore(database),
-            payables=outside.payables,
-            keys=KeyRing.parse(token_keys) if token_keys else None,
-            clock=clock,
-            random_bytes=os.urandom,
-        ),
+        promotion=parts.promotion(catalogue),
         public_url=settings.public_url.rstrip("/"),
         findings=FindingDesk(outside.findings),
         settlement=Settlement(outside.settlement),

@@ -268,12 +268,12 @@ def _postgres_lane(url: sa.URL, schema: str, *, threads: int, isolation: str, re
 
 def _create(metadata: sa.MetaData, connection: sa.Connection) -> None:
     """Create what is not there: tables, and of older tables the columns that came later and have a default."""
+    before = sa.inspect(connection).get_multi_columns(filter_names=list(metadata.tables))
+    held = {table: {column["name"] for column in columns} for (_, table), columns in before.items()}
     metadata.create_all(connection)
-    inspector = sa.inspect(connection)
     for table in metadata.sorted_tables:
-        held = {column["name"] for column in inspector.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in held and column.server_default is not None:
+        for column in table.columns if table.name in held else ():
+            if column.name not in held[table.name] and column.server_default is not None:
                 definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
                 connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 

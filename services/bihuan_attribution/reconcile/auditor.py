@@ -11,7 +11,7 @@ import duckdb
 
 from bihuan_attribution.reconcile.fold import Cut, Fold, Folded
 from bihuan_attribution.reconcile.snapshot import LedgerSide, Positions, is_behind, read_ledger, read_positions
-from bihuan_attribution.use_cases.ports import AccountFold, CurrencyFold, Reconciliation
+from bihuan_attribution.use_cases.reconcile_ports import AccountFold, CurrencyFold, Reconciliation
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.lake import Lake
 from bihuan_shared.sql import Database

@@ -11,7 +11,7 @@ from bihuan_attribution.paging import open_page, seal_page
 from bihuan_attribution.rpc.ports import Served
 from bihuan_attribution.use_cases.compare_models import compare_models
 from bihuan_attribution.use_cases.explain import explain_order
-from bihuan_attribution.use_cases.ports import ReportQuery
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_shared.clock import to_us
 from bihuan_shared.errors import InvalidArgument
 

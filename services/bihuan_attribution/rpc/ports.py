@@ -9,10 +9,12 @@ from bihuan_attribution.use_cases.leads import Leads
 from bihuan_attribution.use_cases.learn_channels import ChannelWeights
 from bihuan_attribution.use_cases.lease_budgets import Leaser
 from bihuan_attribution.use_cases.order_paths import OrderPaths
-from bihuan_attribution.use_cases.ports import Auditor, Budgets, Ledger, OrderFiles, Payables, Reports, TermsStore
+from bihuan_attribution.use_cases.ports import Budgets, Ledger, Payables, TermsStore
 from bihuan_attribution.use_cases.put_terms import TermsView
+from bihuan_attribution.use_cases.reconcile_ports import Auditor
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.report_invalid_traffic import Findings, SpentSums
+from bihuan_attribution.use_cases.report_ports import OrderFiles, Reports
 from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_attribution.use_cases.settlement_ports import Settlement
 from bihuan_shared.clock import Clock

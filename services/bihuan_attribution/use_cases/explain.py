@@ -9,7 +9,7 @@ from bihuan_attribution.domain.order_path import OrderPath, order_path, touch_cr
 from bihuan_attribution.domain.payout import commission_state
 from bihuan_attribution.domain.touch import Touch, join_of
 from bihuan_attribution.use_cases.learn_channels import ChannelWeights
-from bihuan_attribution.use_cases.ports import OrderFile, OrderFiles, Restatement
+from bihuan_attribution.use_cases.report_ports import OrderFile, OrderFiles, Restatement
 from bihuan_shared.errors import NotFound
 
 

@@ -8,12 +8,8 @@ from bihuan_attribution.domain.accounts import AdvertiserTerms, PlacementTerms
 from bihuan_attribution.domain.booking import Booking
 from bihuan_attribution.domain.event import LoggedEvent, PreparedEvent, Result
 from bihuan_attribution.domain.ledger import Entry
-from bihuan_attribution.domain.order import Belief, OrderState
-from bihuan_attribution.domain.payout import NO_COVER, Cover
-from bihuan_attribution.domain.report import Dimension, ReportLine
 from bihuan_attribution.domain.reserve import BudgetState, Call, Counted, Held, Recount, Reply, Reset, Settled
-from bihuan_attribution.domain.terms import CampaignTerms, TermsBook
-from bihuan_attribution.domain.touch import Touch
+from bihuan_attribution.domain.terms import CampaignTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +85,6 @@ class TermsStore(Protocol):
         ...
 
 
-class BillingStore(Protocol):
-    """Billing, one transaction a batch."""
-
-    async def bill(self, limit: int) -> int:
-        """Bill up to `limit` events; how many there were."""
-        ...
-
-
 class Ledger(Protocol):
     """The books."""
 
@@ -127,96 +115,6 @@ class Payables(Protocol):
 
     async def payable(self, account: str, as_of_us: int | None = None) -> list[tuple[str, str, int]]:
         """(account, currency, balance in nanos) of a promoter's or publisher's account, now or as it was believed."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ReportQuery:
-    """
-    What to report. `after` is the last row of the page before: its values and its currency.
-
-    Of `as_of_us`, an instant on the hour, only what was booked before it counts.
-    """
-
-    dimensions: tuple[Dimension, ...]
-    start_us: int | None
-    end_us: int | None
-    advertiser_ids: tuple[str, ...]
-    campaign_ids: tuple[str, ...]
-    limit: int
-    after: tuple[str, ...] = ()
-    as_of_us: int | None = None
-    with_reach: bool = False
-
-
-class Reports(Protocol):
-    """The figures."""
-
-    async def query(self, query: ReportQuery) -> list[ReportLine]:
-        """Rows in the order of their values, then of their currency."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class AccountFold:
-    """An account in the ledger and in the independent fold; `advertiser:<id>` is balance and receivable together."""
-
-    currency: str
-    account: str
-    ledger_nanos: int
-    fold_nanos: int
-
-    @property
-    def difference_nanos(self) -> int:
-        """0, or something is wrong."""
-        return self.ledger_nanos - self.fold_nanos
-
-
-@dataclass(frozen=True, slots=True)
-class CurrencyFold:
-    """The books and the independent fold of one currency."""
-
-    currency: str
-    debit_nanos: int
-    credit_nanos: int
-    ledger_charged_nanos: int
-    fold_charged_nanos: int
-    accounts_difference_nanos: int = 0
-
-    @property
-    def difference_nanos(self) -> int:
-        """0, or something is wrong: the differences of all accounts, of what was charged, of debits and credits."""
-        charged = abs(self.ledger_charged_nanos - self.fold_charged_nanos)
-        return self.accounts_difference_nanos + charged + abs(self.debit_nanos - self.credit_nanos)
-
-
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
-    """
-    The whole comparison, when billing was at `compared_position`.
-
-    Every event up to there is one of `billed_count`, or of `unbilled` under its reason; what was rejected, and so is no
-    event, is there under `rejected_…`.
-    """
-
-    currencies: tuple[CurrencyFold, ...]
-    unbilled: tuple[tuple[str, int], ...]
-    head_position: int
-    consumers: tuple[tuple[str, int], ...]
-    accounts: tuple[AccountFold, ...] = ()
-    compared_position: int = 0
-    billed_count: int = 0
-
-
-class Auditor(Protocol):
-    """The independent fold."""
-
-    async def positions(self) -> Reconciliation:
-        """Where the consumers of the log are; nothing is compared."""
-        ...
-
-    async def reconcile(self) -> Reconciliation:
-        """Fold the lake and compare the result with the ledger."""
         ...
 
 
@@ -283,38 +181,6 @@ class Persons(Protocol):
 
     async def as_now(self, events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
         """Events with the persons that theirs are now."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Restatement:
-    """What was believed of an order from `book_time_us` on."""
-
-    book_time_us: int
-    belief: Belief
-
-
-@dataclass(frozen=True, slots=True)
-class OrderFile:
-    """
-    One order with everything that joins to it; `body` is the event that opened it, as it was sent.
-
-    `history` is oldest first. `cover` says how far the payouts to its promoter have come.
-    """
-
-    order: OrderState
-    touches: tuple[Touch, ...]
-    terms: TermsBook
-    body: bytes
-    history: tuple[Restatement, ...] = ()
-    cover: Cover = NO_COVER
-
-
-class OrderFiles(Protocol):
-    """Orders, to be explained."""
-
-    async def find(self, advertiser_id: str, order_id: str) -> OrderFile | None:
-        """The order, or None."""
         ...
 
 

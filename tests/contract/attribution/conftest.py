@@ -34,8 +34,9 @@ from bihuan_attribution.terms_store import SqlTerms
 from bihuan_attribution.use_cases.feed_books import BookFeed
 from bihuan_attribution.use_cases.lease_budgets import Leaser
 from bihuan_attribution.use_cases.pass_on import LakeFeed
-from bihuan_attribution.use_cases.ports import Reconciliation, TermsBatch
+from bihuan_attribution.use_cases.ports import TermsBatch
 from bihuan_attribution.use_cases.put_terms import TermsView, put_terms
+from bihuan_attribution.use_cases.reconcile_ports import Reconciliation
 from bihuan_attribution.use_cases.record_events import Recorder
 from bihuan_attribution.use_cases.reserve_budget import Reserver
 from bihuan_attribution.use_cases.settle_budgets import BudgetSettler

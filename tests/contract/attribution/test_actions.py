@@ -8,7 +8,7 @@ from bihuan.attribution.v1 import event_pb2
 from bihuan.common.v1 import common_pb2
 from bihuan_attribution.domain.intake import CLOCK_SKEW_US, ORDER_AGE_US
 from bihuan_attribution.domain.report import Dimension
-from bihuan_attribution.use_cases.ports import ReportQuery
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_shared.clock import DAY_US, HOUR_US, to_timestamp
 from bihuan_shared.person_change import PersonPart, PersonsChange
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from bihuan.attribution.v1 import event_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.event_log_store import prepare_heads
-from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
+from bihuan_attribution.use_cases.ports import TermsBatch
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_shared.clock import DAY_US
 from bihuan_shared.sql import Database
 

@@ -11,7 +11,8 @@ from bihuan_attribution import schema
 from bihuan_attribution.billing_store import SqlBilling
 from bihuan_attribution.domain.report import Dimension, ReportLine
 from bihuan_attribution.use_cases.explain import explain_order
-from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
+from bihuan_attribution.use_cases.ports import TermsBatch
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_shared.clock import DAY_US, HOUR_US
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, NotFound
 

@@ -26,7 +26,8 @@ from bihuan_attribution.event_log_store import prepare_heads
 from bihuan_attribution.figure_audit_store import SqlFigureAudit
 from bihuan_attribution.finding_store import SqlFindings
 from bihuan_attribution.use_cases.figure_audit import FigureDifference
-from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
+from bihuan_attribution.use_cases.ports import TermsBatch
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_shared.clock import DAY_US, HOUR_US, MINUTE_US, to_timestamp
 from bihuan_shared.person_change import PersonPart, PersonsChange
 from bihuan_shared.sql import Database

@@ -16,7 +16,8 @@ from bihuan_attribution.domain.findings import Credited, Finding
 from bihuan_attribution.domain.invalid_traffic import TrafficLimits
 from bihuan_attribution.finding_store import SqlFindings
 from bihuan_attribution.use_cases.explain import explain_order
-from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
+from bihuan_attribution.use_cases.ports import TermsBatch
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_attribution.wire import incoming_event
 from bihuan_shared.clock import HOUR_US
 from bihuan_shared.errors import AlreadyExists

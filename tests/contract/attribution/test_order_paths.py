@@ -16,7 +16,8 @@ from bihuan_attribution.use_cases import compare_models as comparing
 from bihuan_attribution.use_cases.compare_models import Comparison, compare_models
 from bihuan_attribution.use_cases.explain import explain_order
 from bihuan_attribution.use_cases.learn_channels import ChannelLearner
-from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
+from bihuan_attribution.use_cases.ports import TermsBatch
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_shared.clock import DAY_US, HOUR_US
 from bihuan_shared.errors import DeadlineExceeded, InvalidArgument
 from bihuan_shared.rpc.deadline import deadline_scope

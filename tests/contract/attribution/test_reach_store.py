@@ -12,7 +12,8 @@ from bihuan_attribution.domain.accounts import PlacementTerms
 from bihuan_attribution.domain.reach import RELATIVE_ERROR, Sketch
 from bihuan_attribution.domain.report import Dimension
 from bihuan_attribution.reach_store import REACH, SqlReach, prepare_reach
-from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
+from bihuan_attribution.use_cases.ports import TermsBatch
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_shared.clock import DAY_US
 from bihuan_shared.errors import InvalidArgument
 

@@ -14,8 +14,10 @@ from bihuan.attribution.v1 import event_pb2
 from bihuan_attribution import schema
 from bihuan_attribution.domain.accounts import PlacementTerms
 from bihuan_attribution.domain.ledger import CASH, ROUNDING, Entry, Posting
-from bihuan_attribution.ledger_store import note_operation, write_entries
-from bihuan_attribution.use_cases.ports import Reconciliation, TermsBatch
+from bihuan_attribution.journal_store import Operation, note_operations
+from bihuan_attribution.ledger_store import write_entries
+from bihuan_attribution.use_cases.ports import TermsBatch
+from bihuan_attribution.use_cases.reconcile_ports import Reconciliation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,7 +204,7 @@ async def test_range_that_stands_twice_counts_once(busy: "World") -> None:
 
 
 @dataclass(frozen=True)
-class Operation:
+class Moved:
     """Something of the journal, and the postings that belong to it."""
 
     kind: str
@@ -210,29 +212,29 @@ class Operation:
     postings: tuple[Posting, ...]
 
 
-PAYOUT = Operation(
+PAYOUT = Moved(
     "payout", {"account": "promoter:payable:pia", "currency": "CNY", "amount_nanos": 7},
     (Posting("promoter:payable:pia", 7), Posting(CASH, -7)),
 )  # fmt: skip
-BOOKED = Operation(
+BOOKED = Moved(
     "booking_day", {"advertiser_id": "acme", "currency": "CNY", "amount_nanos": 9},
     (Posting("advertiser:receivable:acme", 9), Posting("platform:revenue", -9)),
 )  # fmt: skip
-ROUNDED = Operation(
+ROUNDED = Moved(
     "invoice", {"advertiser_id": "acme", "currency": "CNY", "amount_nanos": -3},
     (Posting("advertiser:receivable:acme", -3), Posting(ROUNDING, 3)),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("operation", [PAYOUT, BOOKED, ROUNDED], ids=lambda one: one.kind)
-async def test_what_is_no_event_comes_from_the_journal(busy: "World", operation: Operation) -> None:
+async def test_what_is_no_event_comes_from_the_journal(busy: "World", operation: Moved) -> None:
     await book(busy, operation, noted=False)
     assert len(wrong(await busy.audit())) == 2
     await book(busy, replace(operation, postings=()), noted=True)
     await busy.reconcile()
 
 
-async def book(world: "World", operation: Operation, *, noted: bool) -> None:
+async def book(world: "World", operation: Moved, *, noted: bool) -> None:
     kind = {"booking_day": "charge", "invoice": "rounding"}.get(operation.kind, operation.kind)
     fields = (kind, operation.kind, f"{operation.kind}-1", "acme", "", "CNY", 1, "")
 
@@ -241,7 +243,7 @@ async def book(world: "World", operation: Operation, *, noted: bool) -> None:
             entry = Entry(*fields, operation.postings)
             write_entries(connection, world.database.dialect, [entry], book_time_us=1)
         if noted:
-            note_operation(connection, operation.kind, "x1", 1, operation.body)
+            note_operations(connection, [Operation(operation.kind, "x1", 1, operation.body)])
 
     await world.database.write(write)
 
@@ -249,7 +251,7 @@ async def book(world: "World", operation: Operation, *, noted: bool) -> None:
 async def test_finding_gives_back_what_was_billed_by_then(busy: "World") -> None:
     told = {"reason": "click_farm", "events": ["click/cpc-1", "impression/cpm-1", "click/never"]}
     body = {"told": told, "position": 4}
-    await busy.database.write(lambda c: note_operation(c, "finding", "f1", 1, body))
+    await busy.database.write(lambda c: note_operations(c, [Operation("finding", "f1", 1, body)]))
     found = await busy.audit()
     assert wrong(found)["advertiser:acme"] == 10_001_000 + 10_001
     assert dict(found.unbilled)["ivt_late_click_farm"] == 2

@@ -79,13 +79,20 @@ class Market:
         """Wait until the books hold everything that was recorded."""
         deadline_s = time.monotonic() + PATIENCE_S
         while True:
-            found = await self.ask("GET", "/v1/ledger/reconciliation")
+            found = await self.ask("GET", "/v1/ledger/reconciliation?positions_only=true")
             consumers, head = found["consumers"], found["head_position"]
             assert isinstance(consumers, dict)
             if consumers.get("billing") == head and head:
                 break
             assert time.monotonic() < deadline_s, "billing has not caught up"
             await asyncio.sleep(0.02)
+
+    async def reconcile(self) -> None:
+        """The ledger and the fold over the lake agree to the nano."""
+        found = await self.ask("GET", "/v1/ledger/reconciliation")
+        currencies = found["currencies"]
+        assert isinstance(currencies, list)
+        assert [(one["currency"], one["difference_nanos"]) for one in currencies] == [("USD", 0)]
 
     async def micros(self, path: str) -> dict[str, int]:
         balances = (await self.ask("GET", path))["balances"]
@@ -159,6 +166,7 @@ async def test_a_visit_through_a_promoters_link_earns_the_promoter_a_share_at_th
     # Owed whatever the credit line is.
     balance = await market.micros("/v1/advertisers/acme/balance")
     assert balance["advertiser:receivable:acme"] == commission
+    await market.reconcile()
 
 
 async def test_a_publisher_shares_in_clicks_at_the_share_that_held(market: Market) -> None:
@@ -179,6 +187,7 @@ async def test_a_publisher_shares_in_clicks_at_the_share_that_held(market: Marke
     await market.ask("PATCH", "/v1/placements/theirs", {"revenue_share_ppm": 0})
     await market.click("t4", "theirs")
     assert await market.micros("/v1/publishers/pub/balance") == {"publisher:payable:pub": 2_200_000}
+    await market.reconcile()
 
 
 async def test_without_a_deposit_nothing_is_charged_until_there_is_credit(market: Market) -> None:
@@ -191,6 +200,7 @@ async def test_without_a_deposit_nothing_is_charged_until_there_is_credit(market
     assert await market.micros("/v1/advertisers/acme/balance") == {"advertiser:receivable:acme": 2_000_000}
     await market.click("t3", "ours")
     assert await market.micros("/v1/advertisers/acme/balance") == {"advertiser:receivable:acme": 2_000_000}
+    await market.reconcile()
 
 
 @pytest.mark.parametrize("account", ["promoter:payable:x", "publisher:payable:x"])

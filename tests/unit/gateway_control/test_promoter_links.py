@@ -7,17 +7,17 @@ from bihuan_shared.clock import parse_rfc3339_us
 from bihuan_shared.tokens import KeyRing, TokenInvalid
 from tests.unit.gateway_control.outsiders import CPS, KEYS, Api, campaign
 
-LINK = {"campaign_id": "c9", "creative_id": "k9", "sub_id": "微博 #3"}
-PATH = "/v1/promoters/ann/links"
+LINK = {"campaign_id": "campaign-9", "creative_id": "creative-9", "sub_id": "微博 #3"}
+PATH = "/v1/promoters/annabel/links"
 
 
 @pytest.fixture
 async def shop(admin: Api, tree: dict[str, object]) -> Api:
-    """Add a promoter `ann` and a CPS campaign `c9` of `acme` with a creative `k9`; answer a key of `acme`."""
-    await admin.make("/v1/promoters", {"id": "ann", "display_name": "Ann"})
-    await admin.make("/v1/campaigns", campaign(id="c9", pricing=CPS))
-    await admin.make("/v1/ad-groups", {"id": "g9", "campaign_id": "c9", "display_name": "G"})
-    await admin.make("/v1/creatives", {"id": "k9", "ad_group_id": "g9", "landing_url": "https://shop.example/"})
+    """Add a promoter `annabel` and a CPS campaign `campaign-9` of `acme` with a creative `creative-9`; answer a key of `acme`."""
+    await admin.make("/v1/promoters", {"id": "annabel", "display_name": "Ann"})
+    await admin.make("/v1/campaigns", campaign(id="campaign-9", pricing=CPS))
+    await admin.make("/v1/ad-groups", {"id": "g9", "campaign_id": "campaign-9", "display_name": "G"})
+    await admin.make("/v1/creatives", {"id": "creative-9", "ad_group_id": "g9", "landing_url": "https://shop.example/"})
     return await admin.key_for("advertiser", "acme")
 
 
@@ -25,14 +25,14 @@ async def test_a_link_says_nothing_and_holds_everything(shop: Api) -> None:
     made = await shop.make(PATH, LINK)
     url = str(made["url"])
     assert url.startswith("https://ads.example/t/p/")
-    assert not any(word in url for word in ("ann", "c9", "k9", "acme"))
+    assert not any(word in url for word in ("annabel", "campaign-9", "creative-9", "acme"))
     created_us = parse_rfc3339_us(str(made["create_time"]))
     link = open_link(KeyRing.parse(KEYS), url.rpartition("/")[2], created_us)
     assert (link.link_id, link.promoter_id, link.campaign_id, link.creative_id, link.sub_id) == (
         made["id"],
-        "ann",
-        "c9",
-        "k9",
+        "annabel",
+        "campaign-9",
+        "creative-9",
         "微博 #3",
     )
     assert link.expire_time_us == created_us + LINK_LIFE_US == parse_rfc3339_us(str(made["expire_time"]))
@@ -48,7 +48,7 @@ async def test_a_repeat_under_its_key_is_the_same_link(shop: Api, admin: Api) ->
     first = await shop.make(PATH, LINK, idempotency_key="k")
     # Whatever became of the campaign meanwhile.
     cpm = dict.fromkeys(CPS) | {"model": "cpm", "bid_micros": 5}
-    assert (await admin.call("PATCH", "/v1/campaigns/c9", {"pricing": cpm})).status_code == 200
+    assert (await admin.call("PATCH", "/v1/campaigns/campaign-9", {"pricing": cpm})).status_code == 200
     assert await shop.make(PATH, LINK, idempotency_key="k") == first
     assert (await shop.call("POST", PATH, LINK, idempotency_key="k2")).status_code == 400
     other = await shop.call("POST", PATH, {**LINK, "sub_id": "x"}, idempotency_key="k")
@@ -90,7 +90,7 @@ async def test_an_advertiser_gives_out_links_to_its_own_campaigns_only(shop: Api
 
 async def test_what_is_payable_is_told_by_currency(shop: Api, admin: Api) -> None:
     await admin.make("/v1/publishers", {"id": "pub", "display_name": "P"})
-    for kind, name in (("promoter", "ann"), ("publisher", "pub")):
+    for kind, name in (("promoter", "annabel"), ("publisher", "pub")):
         assert await admin.get(f"/v1/{kind}s/{name}/balance") == {
             f"{kind}_id": name,
             "balances": [

@@ -14,7 +14,8 @@ from bihuan_attribution.domain.accounts import AdvertiserTerms, PlacementTerms
 from bihuan_attribution.domain.booking_day import day_bounds_us
 from bihuan_attribution.domain.report import Dimension
 from bihuan_attribution.use_cases.keep_days import DayKeeper
-from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
+from bihuan_attribution.use_cases.ports import TermsBatch
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_shared.clock import HOUR_US, parse_rfc3339_us
 from bihuan_shared.errors import FailedPrecondition
 from tests.contract.attribution.bookings.conftest import NANOS, RATE, Shop, keep, stored, terms_of

@@ -13,7 +13,8 @@ from bihuan_attribution.domain.reserve import ReserveOutcome
 from bihuan_attribution.domain.terms import CapLevel, CapWindow, FrequencyCap
 from bihuan_attribution.figure_audit_store import SqlFigureAudit
 from bihuan_attribution.use_cases.keep_days import DayKeeper
-from bihuan_attribution.use_cases.ports import ReportQuery, TermsBatch
+from bihuan_attribution.use_cases.ports import TermsBatch
+from bihuan_attribution.use_cases.report_ports import ReportQuery
 from bihuan_attribution.verify_store import SqlVerifier
 from bihuan_shared.clock import parse_rfc3339_us
 
