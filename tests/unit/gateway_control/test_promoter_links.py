@@ -13,7 +13,7 @@ PATH = "/v1/promoters/annabel/links"
 
 @pytest.fixture
 async def shop(admin: Api, tree: dict[str, object]) -> Api:
-    """Add a promoter `annabel` and a CPS campaign `campaign-9` of `acme` with a creative `creative-9`; answer a key of `acme`."""
+    """Add a promoter, a CPS campaign of `acme` and its creative; answer a key of `acme`."""
     await admin.make("/v1/promoters", {"id": "annabel", "display_name": "Ann"})
     await admin.make("/v1/campaigns", campaign(id="campaign-9", pricing=CPS))
     await admin.make("/v1/ad-groups", {"id": "g9", "campaign_id": "campaign-9", "display_name": "G"})
