@@ -2,11 +2,11 @@
 What a person is expected to spend, and whether the person still is a customer.
 
 How often: BG/NBD (Fader, Hardie, Lee, "Counting Your Customers the Easy Way", Marketing Science 24, 2005): while alive,
-orders come at a rate that is gamma distributed over persons (r, α), and after each a person leaves with a probability
-that is beta distributed (a, b). How much: gamma-gamma (Fader, Hardie, "The Gamma-Gamma Model of Monetary Value", 2013).
-Both know a person by totals only, as if a rate never changed. `recent_spend` knows that rates do: its evidence fades
-with a half-life, as in dynamic models with discount factors (West, Harrison, "Bayesian Forecasting", 1997). What is
-expected is a mean of both.
+orders come at a rate that is gamma distributed over persons (r, alpha), and after each a person leaves with a
+probability that is beta distributed (a, b). How much: gamma-gamma (Fader, Hardie, "The Gamma-Gamma Model of Monetary
+Value", 2013). Both know a person by totals only, as if a rate never changed. `recent_spend` knows that rates do: its
+evidence fades with a half-life, as in dynamic models with discount factors (West, Harrison, "Bayesian Forecasting and
+Dynamic Models", 1997). What is expected is a mean of both.
 
 Times are days. Money keeps the unit that it comes in.
 """
@@ -106,8 +106,8 @@ def recent_spend(model: PurchaseModel, history: History, order_value: float, day
     """
     Spend in the next `days` if the person goes on as of late.
 
-    The rate of spending is (r · order value + faded spend) / (α + faded time), where the first order does not count,
-    as it does not in BG/NBD.
+    The rate of spending is (r · order value + faded spend) / (alpha + faded time), where the first order does not
+    count, as it does not in BG/NBD.
     """
     fading = -expm1(-history.age / _FADING_DAYS)
     repeated = max(0.0, history.recent - history.mean * (1 - fading))

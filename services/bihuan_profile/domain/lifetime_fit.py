@@ -62,7 +62,7 @@ def fit_spending(persons: Spending) -> SpendModel | None:
 
 
 def purchase_likelihood(at: Floats, persons: Purchases) -> tuple[float, Floats]:
-    """Mean log-likelihood of BG/NBD at (r, α, a, b), and its gradient in them (equation 6 of the paper)."""
+    """Mean log-likelihood of BG/NBD at (r, alpha, a, b), and its gradient in them (equation 6 of the paper)."""
     r, alpha, a, b = at
     x, last, age = persons.repeats, persons.last, persons.age
     stayed = -(r + x) * np.log(alpha + age)
@@ -87,7 +87,7 @@ def purchase_likelihood(at: Floats, persons: Purchases) -> tuple[float, Floats]:
 
 
 def spend_likelihood(at: Floats, persons: Spending) -> tuple[float, Floats]:
-    """Mean log-likelihood of gamma-gamma at (p, q, γ), and its gradient in them (equation 1a of the paper)."""
+    """Mean log-likelihood of gamma-gamma at (p, q, gamma), and its gradient in them."""
     p, q, gamma = at
     n, mean = persons.orders, persons.mean
     shape, total = p * n, gamma + n * mean

@@ -1,14 +1,15 @@
 """How a person compares with the population, and what is expected of the person: derived at the time of the read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bihuan_profile.domain.decay import long_factor
 from bihuan_profile.domain.lifetime import History, Outlook, outlook
 from bihuan_profile.domain.population import CurrencyScales, Population
-from bihuan_profile.domain.record import Orders, Record
+from bihuan_profile.domain.record import Fact, Orders, Record
 from bihuan_profile.domain.rfm import part, price_band
 from bihuan_shared.clock import DAY_US
-from bihuan_shared.money import MAX_MICROS
+from bihuan_shared.money import MAX_MICROS, MICROS_PER_UNIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,23 @@ def standing(record: Record, now_us: int, population: Population | None) -> Stan
         min(round(expected.spend), MAX_MICROS) if expected is not None else None,
         expected.alive if expected is not None else None,
     )
+
+
+def derived_facts(place: Standing | None) -> Mapping[str, Fact]:
+    """
+    What expressions can name: `rfm_recency`, `rfm_frequency` and `rfm_monetary` (1 to 5), `price_band`, and `ltv_90d`,
+    what the next 90 days are expected to bring in currency units.
+    """
+    if place is None:
+        return {}
+    values = {
+        "rfm_recency": float(place.recency),
+        "rfm_frequency": float(place.frequency),
+        "rfm_monetary": None if place.monetary is None else float(place.monetary),
+        "ltv_90d": None if place.expected_micros is None else place.expected_micros / MICROS_PER_UNIT,
+        "price_band": place.price_band,
+    }
+    return {name: Fact(value, place.time_us) for name, value in values.items() if value is not None}
 
 
 def history_of(record: Record, currency: str, now_us: int) -> History | None:
