@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from figures import commit, machine, write
 from numpy.typing import NDArray
-from profile_lifetime import SHARES, choose_share, error, expected, fit, interval, judgement
+from profile_lifetime import SHARES, choose_share, error, expected, fit, interval, judgement, published_fit
 from profile_process import ProfileForks, ProfileProcess, profile_environment
 from profile_replay import CURRENCY, ReplayedService
 from profile_truth import DAY_US, HORIZON_DAYS, Histories, Truth, Truths, rank_error, values_of
@@ -149,7 +149,7 @@ async def cdnow(service: ReplayedService, truths: Truths, console: Console) -> d
     profiles = await service.read(list(exact), CDNOW_SPLIT_US)
     console.print(f"CDNOW: {len(purchases):,} days with purchases")
     histories = truths.histories("cdnow", CDNOW_SPLIT_US)
-    found = {"orders": len(purchases), **compare(profiles, exact, population)}
+    found = {"orders": len(purchases), **compare(profiles, exact, population), **published_fit(truths.cdnow_weeks())}
     return {
         "cdnow": found
         | {
@@ -213,6 +213,7 @@ def summary(found: Mapping[str, object]) -> dict[str, object]:
         "rfm_mismatches": wrong == 0,
         "quintile_rank_error": furthest <= bound,
         "ltv_mae": ours < naive,
+        "bgnbd": sets[1]["bgnbd_is_published"],
         "recent_share": found["recent_share"] == found["recent_share_chosen"],
     }
     return {

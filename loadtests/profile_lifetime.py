@@ -1,6 +1,7 @@
 """Choosing the weight of recent spend on the past only, and judging what was expected against what came."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from bihuan_profile.domain.lifetime import History, PurchaseModel, SpendModel, o
 from bihuan_profile.domain.lifetime_fit import Purchases, Spending, fit_purchases, fit_spending
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+PUBLISHED = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
+"""BG/NBD of the CDNOW summary in weeks (Fader, Hardie, Lee 2005)."""
+ROUNDING = 0.001
 RESAMPLES = 2_000
 SEED = 7
 
@@ -24,6 +28,18 @@ def fit(histories: Histories) -> tuple[PurchaseModel, SpendModel]:
     assert purchases is not None
     assert spending is not None
     return purchases, spending
+
+
+def published_fit(weeks: tuple[Floats, Floats, Floats]) -> dict[str, object]:
+    """Our BG/NBD of the CDNOW summary, and whether it is the published one up to how that is rounded."""
+    found = fit_purchases(Purchases(*weeks))
+    assert found is not None
+    fitted = asdict(found)
+    return {
+        "bgnbd": {name: round(value, 4) for name, value in fitted.items()},
+        "bgnbd_published": PUBLISHED,
+        "bgnbd_is_published": all(abs(fitted[name] - value) <= ROUNDING for name, value in PUBLISHED.items()),
+    }
 
 
 def expected(models: tuple[PurchaseModel, SpendModel], histories: Histories, share: float) -> Floats:

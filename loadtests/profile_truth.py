@@ -118,6 +118,12 @@ class Truths:
         ).fetchall()
         return {person_id: Truth(*row) for person_id, *row in rows}
 
+    def cdnow_weeks(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Repeated purchases, weeks to the last and to the end, of every customer of the summary."""
+        columns = self._connection.execute("select frequency, recency, T as age from summary").fetchnumpy()
+        repeats, last, age = (np.asarray(columns[key], np.float64) for key in ("frequency", "recency", "age"))
+        return repeats, last, age
+
     def histories(self, name: str, at_us: int) -> Histories:
         """Everyone who ordered before `at_us`, by person; money in micros."""
         columns = self._connection.execute(

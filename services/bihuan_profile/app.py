@@ -11,7 +11,7 @@ from bihuan.profile.v1.profile_pb2_grpc import add_ProfileServiceServicer_to_ser
 from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.edge_journal import LakeEdges
 from bihuan_profile.journal import LakeJournal
-from bihuan_profile.metrics import PERSONS_LAG
+from bihuan_profile.metrics import PERSONS_LAG, measure_population
 from bihuan_profile.profile_store.in_redis import RedisProfileStore
 from bihuan_profile.profile_store.population_in_redis import RedisPopulationStore
 from bihuan_profile.rpc import ProfileServicer
@@ -43,6 +43,7 @@ async def build(settings: Settings) -> ServiceApp:
         clock,
         uuid.uuid4().hex,
         PopulationRules(settings.population_interval_s, settings.recent_share),
+        measure=measure_population,
     )
     servicer = ProfileServicer(store, TAXONOMY, clock, backoff, journal, edges, lambda: keeper.current)
     profiles = ProfileFollower(store, backoff, journal)

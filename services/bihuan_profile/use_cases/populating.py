@@ -74,6 +74,7 @@ class PopulationKeeper:
         holder: str,
         rules: PopulationRules = PopulationRules(),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        measure: Callable[[Population], object] = lambda _population: None,
     ) -> None:
         self._store = store
         self._populations = populations
@@ -81,15 +82,18 @@ class PopulationKeeper:
         self._holder = holder
         self._rules = rules
         self._sleep = sleep
+        self._measure = measure
         self._mark = b""
         self.current: Population | None = None
 
     async def refresh(self) -> None:
-        """Bring `current` up to what is published. Raises Unavailable."""
+        """Bring `current` up to what is published, and measure it. Raises Unavailable."""
         mark = await self._populations.mark()
         if mark != self._mark:
             self.current = await self._populations.read()
             self._mark = mark
+            if self.current is not None:
+                self._measure(self.current)
 
     async def build(self) -> bool:
         """
