@@ -2,15 +2,14 @@
 
 import math
 import random
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.integrate import quad
 from scipy.special import betaln
 
+from bihuan_profile.domain.beta_mean import beta_nodes
 from bihuan_profile.domain.lifetime import (
     History,
     PurchaseModel,
@@ -64,18 +63,32 @@ def test_a_published_forecast_is_met() -> None:
 def test_expected_orders_are_the_mean_over_what_a_person_may_be(
     model: PurchaseModel, history: History, days: float
 ) -> None:
-    """Of those who are alive, rates are gamma (r + x, alpha + T) and departures beta (a, b + x)."""
-    count, u, stays = model.r + history.repeats, days / (model.alpha + history.age), model.b + history.repeats
-
-    def weighted(p: float) -> float:
-        density = math.exp((model.a - 1) * math.log(p) + (stays - 1) * math.log1p(-p) - betaln(model.a, stays))
-        return -math.expm1(-count * math.log1p(p * u)) / p * density
-
-    middle = model.a / (model.a + stays)
-    edges = [0.0, *sorted({min(1.0, middle * k) for k in (1e-4, 0.01, 0.3, 1, 3, 10)}), 1.0]
-    alive = sum(quad(weighted, low, high, limit=200)[0] for low, high in pairwise(edges))
+    """Of those who are alive, rates are gamma (r + x, alpha + T) and departures beta (a, b + x): summed at 100,001."""
+    count, stays = model.r + history.repeats, model.b + history.repeats
+    u = min(days / (model.alpha + history.age), 50)
+    middle = math.log(model.a / stays)
+    odds = np.linspace(min(middle, -math.log(u)) - 20 - 30 / min(model.a, 1), middle + 20 + 30 / min(stays, 1), 100_001)
+    leaving, staying = -np.logaddexp(0, -odds), -np.logaddexp(0, odds)
+    density = np.exp(model.a * leaving + stays * staying - betaln(model.a, stays))
+    alive = np.trapezoid(-np.expm1(-count * np.log1p(np.exp(leaving) * u)) * np.exp(-leaving) * density, odds)
     told = expected_orders(model, history, days)
-    assert told == pytest.approx(alive * alive_probability(model, history), rel=1e-3, abs=1e-9)
+    assert told == pytest.approx(float(alive) * alive_probability(model, history), rel=0.01, abs=1e-9)
+
+
+@given(_log_uniform(0.001, 1_000), _log_uniform(0.001, 1e4))
+def test_means_over_beta_are_right_for_powers(a: float, b: float) -> None:
+    points, weights = beta_nodes(a, b)
+    assert weights.sum() == pytest.approx(1)
+    assert weights @ points == pytest.approx(a / (a + b))
+    assert weights @ points**2 == pytest.approx(a * (a + 1) / (a + b) / (a + b + 1))
+
+
+@given(purchase_models, st.integers(0, 50))
+def test_both_ways_to_expect_orders_meet(model: PurchaseModel, repeats: int) -> None:
+    long, short = (
+        expected_orders(model, History(repeats, 0.0, 500.0), (model.alpha + 500) * u) for u in (0.999999, 1.000001)
+    )
+    assert short == pytest.approx(long, rel=1e-4)
 
 
 @given(purchase_models, spend_models, histories(), st.floats(0, 1))
