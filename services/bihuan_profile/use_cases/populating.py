@@ -123,7 +123,7 @@ class PopulationKeeper:
         return await self._populations.publish(self._holder, population)
 
     async def run(self) -> None:
-        """Build and refresh until cancelled; a store that does not answer is asked again."""
+        """Build and refresh until cancelled; whatever goes wrong is logged and tried again."""
         task = asyncio.current_task()
         assert task is not None, "runs in a task"
         while not task.cancelling():
@@ -133,5 +133,7 @@ class PopulationKeeper:
                 await self.refresh()
             except Unavailable as error:
                 _log.warning("population not refreshed", detail=error.detail)
+            except Exception as error:  # noqa: BLE001  # a record that cannot be read is no reason to serve nobody
+                _log.error("population not built", error=type(error).__name__)
             await self._sleep(min(REFRESH_S, self._rules.interval_s / 2))
         raise asyncio.CancelledError

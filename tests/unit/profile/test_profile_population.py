@@ -1,12 +1,13 @@
 """One process builds a generation, whoever it is, and what is too late is not published."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from bihuan_profile.domain.behaviour import Amount, Behaviour, Event
 from bihuan_profile.domain.population import Population
-from bihuan_profile.domain.record import EMPTY, fold
+from bihuan_profile.domain.record import EMPTY, Record, fold
 from bihuan_profile.profile_store.in_memory import MemoryProfileStore
 from bihuan_profile.profile_store.population_in_memory import MemoryPopulationStore
 from bihuan_profile.use_cases.populating import SCAN_BATCH, PopulationKeeper, PopulationRules
@@ -156,3 +157,28 @@ async def test_a_store_that_does_not_answer_is_asked_again() -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_generation_that_cannot_be_built_leaves_the_published_one() -> None:
+    time, store = Time(), await buyers(3)
+    populations = MemoryPopulationStore(time)
+    assert await keeper(store, populations, time, "one").build()
+    time.now_s += 301
+    failed = asyncio.Event()
+
+    class Damaged(MemoryProfileStore):
+        async def scan(self, batch_size: int) -> AsyncIterator[list[tuple[int, Record]]]:
+            failed.set()
+            raise ValueError(batch_size)
+            yield []
+
+    two = keeper(Damaged(), populations, time, "two")
+    running = asyncio.create_task(two.run())
+    async with asyncio.timeout(5):
+        await failed.wait()
+        while two.current is None:
+            await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert two.current.persons == 3
