@@ -15,7 +15,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help setup demo up test coverage check proto bench bench-identity bench-attribution bench-leases chaos-loop chaos-identity chaos-attribution eval-loop eval-identity eval-invalid-traffic clean
+.PHONY: help setup demo up test coverage check proto bench bench-identity bench-attribution bench-leases chaos-loop chaos-identity chaos-attribution eval-loop eval-identity eval-invalid-traffic eval-profile clean
 
 help: ## Explain the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -86,6 +86,9 @@ eval-identity: setup ## Record linkage on synthetic records with known truth (FE
 
 eval-invalid-traffic: setup ## Precision and recall of the rules of invalid traffic on a synthetic day with known truth
 	@$(BIN)/python loadtests/eval_invalid_traffic.py
+
+eval-profile: setup ## RFM of everyone beside DuckDB (Complete Journey, CDNOW), cuts of quintiles, expected spend beside the naive one
+	@$(BIN)/python loadtests/eval_profile.py
 
 clean: ## Remove the environment, caches and local state
 	rm -rf $(VENV) .bihuan .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build .coverage*

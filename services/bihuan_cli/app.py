@@ -33,7 +33,7 @@ app.add_typer(profile, name="profile")
 app.add_typer(report, name="report")
 app.add_typer(attribution, name="attribution")
 
-SetName = Annotated[Literal["journey", "bandit", "febrl", "all"], typer.Argument(help="Which set.")]
+SetName = Annotated[Literal["journey", "bandit", "febrl", "cdnow", "all"], typer.Argument(help="Which set.")]
 LoadedSet = Annotated[Literal["journey", "bandit", "all"], typer.Argument(help="Which set.")]
 LOADERS = {"journey": data_commands.load_journey, "bandit": data_commands.load_bandit}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import uuid
 from functools import partial
 
 import grpc
@@ -10,12 +11,14 @@ from bihuan.profile.v1.profile_pb2_grpc import add_ProfileServiceServicer_to_ser
 from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.edge_journal import LakeEdges
 from bihuan_profile.journal import LakeJournal
-from bihuan_profile.metrics import PERSONS_LAG
+from bihuan_profile.metrics import PERSONS_LAG, measure_population
 from bihuan_profile.profile_store.in_redis import RedisProfileStore
+from bihuan_profile.profile_store.population_in_redis import RedisPopulationStore
 from bihuan_profile.rpc import ProfileServicer
 from bihuan_profile.settings import Settings
 from bihuan_profile.stream import GROUP, AcceptedEvents, follow, reader_of
 from bihuan_profile.use_cases.following import ProfileFollower
+from bihuan_profile.use_cases.populating import PopulationKeeper, PopulationRules
 from bihuan_profile.use_cases.ports import Backoff
 from bihuan_shared.clock import clock_from
 from bihuan_shared.lake import open_lake
@@ -34,7 +37,15 @@ async def build(settings: Settings) -> ServiceApp:
     journal, edges = LakeJournal(lake), LakeEdges(lake)
     events = AcceptedEvents(store, backoff, journal)
     reader = reader_of(client, settings.consumer, settings.event_shards)
-    servicer = ProfileServicer(store, TAXONOMY, clock, backoff, journal, edges)
+    keeper = PopulationKeeper(
+        store,
+        RedisPopulationStore(client),
+        clock,
+        uuid.uuid4().hex,
+        PopulationRules(settings.population_interval_s, settings.recent_share),
+        measure=measure_population,
+    )
+    servicer = ProfileServicer(store, TAXONOMY, clock, backoff, journal, edges, lambda: keeper.current)
     profiles = ProfileFollower(store, backoff, journal)
     persons = PersonFollower(
         client,
@@ -55,7 +66,7 @@ async def build(settings: Settings) -> ServiceApp:
         name="profile",
         servicers=((servicer, _register, "bihuan.profile.v1.ProfileService"),),
         ready=store.ping,
-        background=following if settings.consume else (),
+        background=(("population", keeper.run), *(following if settings.consume else ())),
         close=close,
     )
 

@@ -6,7 +6,9 @@ from typing import Final
 
 import prometheus_client
 
+from bihuan_profile.domain.population import Population
 from bihuan_profile.use_cases.ingesting import Result
+from bihuan_shared.clock import SECOND_US
 
 EVENTS: Final = prometheus_client.Counter(
     "bihuan_profile_events_total",
@@ -22,6 +24,18 @@ PERSONS_LAG: Final = prometheus_client.Gauge(
 STREAM_POISONED: Final = prometheus_client.Counter(
     "bihuan_profile_stream_poisoned_total", "Messages of the event streams that could not be understood."
 )
+POPULATION_PERSONS: Final = prometheus_client.Gauge(
+    "bihuan_profile_population_persons", "Persons with orders in the population that this process compares with."
+)
+POPULATION_TIME: Final = prometheus_client.Gauge(
+    "bihuan_profile_population_time_seconds", "Instant that the population holds as of, in seconds since the epoch."
+)
+
+
+def measure_population(population: Population) -> None:
+    """Show which population this process compares with."""
+    POPULATION_PERSONS.set(population.persons)
+    POPULATION_TIME.set(population.built_us / SECOND_US)
 
 
 def count_results(way: str, results: Iterable[Result]) -> None:

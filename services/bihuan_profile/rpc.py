@@ -1,12 +1,13 @@
 """The wire side of profile: translates between messages and the domain, decides nothing."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 
 from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
 from bihuan_profile import wire
 from bihuan_profile.domain.governance import Purpose
+from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.metrics import count_results
 from bihuan_profile.social_wire import relations_of
@@ -40,6 +41,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         backoff: Backoff,
         journal: Journal,
         edges: EdgeJournal,
+        population: Callable[[], Population | None] = lambda: None,
     ) -> None:
         self._store = store
         self._taxonomy = taxonomy
@@ -47,13 +49,16 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         self._backoff = backoff
         self._journal = journal
         self._edges = edges
+        self._population = population
 
     async def GetProfile(  # noqa: N802
         self, request: profile_pb2.GetProfileRequest, _context: GetContext
     ) -> profile_pb2.GetProfileResponse:
         """One profile."""
         query = wire.query_of(request)
-        views = await knowing.get_profiles(self._store, self._taxonomy, self._clock.now_us(), [query])
+        views = await knowing.get_profiles(
+            self._store, self._taxonomy, self._clock.now_us(), [query], self._population()
+        )
         return profile_pb2.GetProfileResponse(profile=wire.profile_message(query.person_id, views[0]))
 
     async def BatchGetProfiles(  # noqa: N802
@@ -61,7 +66,9 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
     ) -> profile_pb2.BatchGetProfilesResponse:
         """One profile a query, in the same order."""
         queries = [wire.query_of(query) for query in request.queries]
-        views = await knowing.get_profiles(self._store, self._taxonomy, self._clock.now_us(), queries)
+        views = await knowing.get_profiles(
+            self._store, self._taxonomy, self._clock.now_us(), queries, self._population()
+        )
         profiles = [wire.profile_message(q.person_id, view) for q, view in zip(queries, views, strict=True)]
         return profile_pb2.BatchGetProfilesResponse(profiles=profiles)
 
@@ -98,7 +105,8 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
     ) -> AsyncIterator[profile_pb2.ScanProfilesResponse]:
         """Every profile."""
         purpose = Purpose(request.purpose)
-        async for batch in knowing.scan_profiles(self._store, self._taxonomy, self._clock.now_us(), purpose):
+        now_us = self._clock.now_us()
+        async for batch in knowing.scan_profiles(self._store, self._taxonomy, now_us, purpose, self._population()):
             yield profile_pb2.ScanProfilesResponse(
                 profiles=[wire.profile_message(person_id, view) for person_id, view in batch]
             )

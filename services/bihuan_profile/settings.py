@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from bihuan_profile.domain.lifetime import RECENT_SHARE
 from bihuan_shared.settings import ServerSettings
 
 
@@ -19,6 +20,10 @@ class Settings(ServerSettings):
     """Name of this process among the readers of the streams; unique, and stable over restarts."""
     event_shards: Annotated[int, Field(ge=1, le=1_024)] = 4
     """Number of shards of the stream of accepted events, as its writer cuts it."""
+    population_interval_s: Annotated[float, Field(ge=0.2, le=86_400)] = 300.0
+    """How often all persons are looked over for quintiles and expected spend, by one of the processes."""
+    recent_share: Annotated[float, Field(ge=0, le=1)] = RECENT_SHARE
+    """Weight of recent spend in expected spend, beside the models of all of it; 0 suits where most order once."""
 
     def store_url(self) -> str:
         """The URL of Redis or Valkey. ValueError where none is set: profiles are kept nowhere else."""

@@ -9,6 +9,7 @@ from bihuan.profile.v1 import profile_pb2
 from bihuan_profile.domain.behaviour import Amount, Behaviour, Event, Item, order_key
 from bihuan_profile.domain.governance import NO_CONSENT, Consent, DataClass, Purpose
 from bihuan_profile.domain.record import Fact, FactValue
+from bihuan_profile.domain.standing import Standing
 from bihuan_profile.domain.taxonomy import Tag
 from bihuan_profile.domain.view import OwnedView, ProfileView
 from bihuan_profile.use_cases.ingesting import Submission
@@ -149,7 +150,7 @@ def profile_message(person_id: int, view: ProfileView) -> profile_pb2.Profile:
     """The message of what may be told about a person."""
     message = profile_pb2.Profile(
         person_id=person_id,
-        attributes=[_attribute(v.name, v.fact, v.data_class) for v in view.attributes],
+        attributes=[_attribute(v.name, v.fact, v.data_class, derived=v.derived) for v in view.attributes],
         interests=[profile_pb2.Interest(tag=v.tag, long_term=v.long_term, instant=v.instant) for v in view.interests],
         activities=[
             profile_pb2.Activity(
@@ -175,7 +176,21 @@ def profile_message(person_id: int, view: ProfileView) -> profile_pb2.Profile:
         message.rfm.frequency = rfm.frequency
         message.rfm.monetary_decayed_micros = rfm.decayed_micros
         message.rfm.monetary.extend(common_pb2.Money(currency=code, micros=micros) for code, micros in rfm.monetary)
+        if rfm.standing is not None:
+            _tell_standing(message.rfm, rfm.standing)
     return message
+
+
+def _tell_standing(message: profile_pb2.Rfm, place: Standing) -> None:
+    message.recency_quintile = place.recency
+    message.frequency_quintile = place.frequency
+    message.monetary_quintile = place.monetary or 0
+    message.price_band = place.price_band or ""
+    if place.expected_micros is not None:
+        message.expected_spend.currency = place.currency
+        message.expected_spend.micros = place.expected_micros
+    if place.alive_probability is not None:
+        message.alive_probability = place.alive_probability
 
 
 def _owned_item(one: OwnedView) -> profile_pb2.OwnedItem:
@@ -192,11 +207,12 @@ def _owned_item(one: OwnedView) -> profile_pb2.OwnedItem:
     return message
 
 
-def _attribute(name: str, fact: Fact, data_class: DataClass) -> profile_pb2.Attribute:
+def _attribute(name: str, fact: Fact, data_class: DataClass, *, derived: bool) -> profile_pb2.Attribute:
     message = profile_pb2.Attribute(
         name=name,
         update_time=to_timestamp(fact.time_us),
         data_class=common_pb2.DataClass.ValueType(data_class),
+        derived=derived,
     )
     if isinstance(fact.value, bool):
         message.flag = fact.value

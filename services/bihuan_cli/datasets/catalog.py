@@ -67,4 +67,21 @@ FEBRL = DataSet(
     provenance="FEBRL (Christen), synthetic: made-up Australians, some repeated with made-up errors, and the truth",
 )
 
-DATA_SETS = {data_set.name: data_set for data_set in (JOURNEY, BANDIT, FEBRL)}
+CDNOW = DataSet(
+    name="cdnow",
+    title="CDNOW",
+    distribution="lifetimes",
+    version="0.11.3",
+    sha256="261e3dc89977c2b60767ca6728aaa29d429de0c814635070a749c36555895da8",
+    members=tuple(
+        f"lifetimes/datasets/{file}"
+        for file in (
+            "cdnow_customers_summary.csv",
+            "cdnow_customers_summary_with_transactions.csv",
+            "CDNOW_sample.txt",
+        )
+    ),
+    provenance="CDNOW (Fader, Hardie): purchases of 2,357 real customers of a record shop, 1997 to June 1998",
+)
+
+DATA_SETS = {data_set.name: data_set for data_set in (JOURNEY, BANDIT, FEBRL, CDNOW)}

@@ -91,6 +91,9 @@ _REGISTRATION: Final = DataClass.REGISTRATION
 _OPERATION: Final = DataClass.OPERATION
 _TRANSACTION: Final = DataClass.TRANSACTION
 
+RFM_PURPOSES: Final = frozenset({Purpose.TARGETING, Purpose.MEASUREMENT, Purpose.INSIGHT})
+"""What recency, frequency and monetary value may be used for; what an advertisement shows is not among it."""
+
 TAXONOMY: Final = Taxonomy(
     (
         # What the person told us.
@@ -123,6 +126,10 @@ TAXONOMY: Final = Taxonomy(
         _text("loyalty_tier", _TRANSACTION, ADVERTISING_PURPOSES, "Tier in the shop's loyalty programme"),
         _text("preferred_size", _TRANSACTION, ADVERTISING_PURPOSES, "Size bought most"),
         Tag("average_order", TagType.NUMBER, _TRANSACTION, ALL_PURPOSES, "Average order value, in currency units"),
+        Tag("rfm_recency", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "How recently ordered among all, 1 to 5 (last)"),
+        Tag("rfm_frequency", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "How often ordered among all, 1 to 5 (most)"),
+        Tag("rfm_monetary", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "How much paid among all, 1 to 5 (most)"),
+        Tag("ltv_90d", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "Spend expected in 90 days, in currency units"),
         # What the person's relations show.
         _text("influence_tier", DataClass.SOCIAL, TARGETING_PURPOSES, "Reach of what the person shares"),
         _text("community", DataClass.SOCIAL, TARGETING_PURPOSES, "Community found in consented relations"),
@@ -142,8 +149,6 @@ INTEREST_PURPOSES: Final = ADVERTISING_PURPOSES
 """What interests of either source may be used for."""
 ACTIVITY_PURPOSES: Final = ALL_PURPOSES
 """What counts of behaviour may be used for."""
-RFM_PURPOSES: Final = frozenset({Purpose.TARGETING, Purpose.MEASUREMENT, Purpose.INSIGHT})
-"""What recency, frequency and monetary value may be used for; what an advertisement shows is not among it."""
 WARDROBE_PURPOSES: Final = ADVERTISING_PURPOSES
 """What is owned, and in which sizes, may be used for."""
 USUAL_REPLACEMENT_US: Final[Mapping[str, int]] = {}

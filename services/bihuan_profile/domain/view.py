@@ -7,8 +7,10 @@ from typing import Final
 from bihuan_profile.domain.behaviour import Behaviour, data_class_of
 from bihuan_profile.domain.decay import Weights, instant_factor, long_factor
 from bihuan_profile.domain.governance import DataClass, Permit
+from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.record import Fact, Record
 from bihuan_profile.domain.segments import SEGMENTS
+from bihuan_profile.domain.standing import Standing, derived_facts, standing
 from bihuan_profile.domain.taxonomy import (
     ACTIVITY_PURPOSES,
     INTEREST_PURPOSES,
@@ -25,11 +27,12 @@ VISIBLE: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class AttributeView:
-    """A fact and the class it belongs to."""
+    """A fact, the class it belongs to, and whether a rule made it for this read."""
 
     name: str
     fact: Fact
     data_class: DataClass
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,16 @@ class ActivityView:
 
 @dataclass(frozen=True, slots=True)
 class RfmView:
-    """Orders. `monetary` is sorted by currency; `decayed_micros` is that of the first, decayed to the read."""
+    """
+    Orders. `monetary` is sorted by currency; `decayed_micros` is that of the first, decayed to the read. `standing` is
+    None where there is no population to compare with.
+    """
 
     last_order_time_us: int
     frequency: int
     monetary: tuple[tuple[str, int], ...]
     decayed_micros: float
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +93,22 @@ class ProfileView:
     sizes: tuple[SizeShare, ...] = ()
 
 
-def release(record: Record, permit: Permit, now_us: int, taxonomy: Taxonomy) -> ProfileView:
+def release(
+    record: Record, permit: Permit, now_us: int, taxonomy: Taxonomy, population: Population | None = None
+) -> ProfileView:
     """
     What `permit` lets out of `record` at `now_us`.
 
     A read at an instant before the newest event is answered as of that event. An attribute that the taxonomy does not
-    know (any more) is withheld.
+    know (any more) is withheld. What is told of an attribute wins over what a rule derives from `population`.
     """
     age_us = now_us - record.reference_us
-    attributes, withheld_attributes = _attributes(record, permit, taxonomy)
+    place = standing(record, now_us, population)
+    attributes, withheld_attributes = _attributes(record, derived_facts(place), permit, taxonomy)
     interests, withheld_interests = _interests(record, permit, age_us)
     activities, withheld_activities = _activities(record, permit, age_us)
     segments, withheld_segments = _segments(record, permit, now_us)
-    rfm, withheld_rfm = _rfm(record, permit, age_us)
+    rfm, withheld_rfm = _rfm(record, place, permit, age_us)
     owned, sizes, withheld_owned = _wardrobe(record, permit)
     return ProfileView(
         attributes,
@@ -118,13 +128,16 @@ def release(record: Record, permit: Permit, now_us: int, taxonomy: Taxonomy) -> 
     )
 
 
-def _attributes(record: Record, permit: Permit, taxonomy: Taxonomy) -> tuple[tuple[AttributeView, ...], int]:
+def _attributes(
+    record: Record, derived: Mapping[str, Fact], permit: Permit, taxonomy: Taxonomy
+) -> tuple[tuple[AttributeView, ...], int]:
+    known = {**derived, **record.facts} if derived else record.facts
     told = []
-    for name, fact in sorted(record.facts.items()):
+    for name, fact in sorted(known.items()):
         tag = taxonomy.get(name)
         if tag is not None and permit.allows(tag.data_class, tag.purposes):
-            told.append(AttributeView(name, fact, tag.data_class))
-    return tuple(told), len(record.facts) - len(told)
+            told.append(AttributeView(name, fact, tag.data_class, name not in record.facts))
+    return tuple(told), len(known) - len(told)
 
 
 def _interests(record: Record, permit: Permit, age_us: int) -> tuple[tuple[InterestView, ...], int]:
@@ -180,7 +193,7 @@ def _segments(record: Record, permit: Permit, now_us: int) -> tuple[tuple[str, .
     return told, len(held) - len(told)
 
 
-def _rfm(record: Record, permit: Permit, age_us: int) -> tuple[RfmView | None, int]:
+def _rfm(record: Record, place: Standing | None, permit: Permit, age_us: int) -> tuple[RfmView | None, int]:
     orders = record.orders
     if not orders.frequency and not orders.monetary:
         return None, 0
@@ -189,7 +202,7 @@ def _rfm(record: Record, permit: Permit, age_us: int) -> tuple[RfmView | None, i
     monetary = sorted(orders.monetary.items())
     decayed = max(0.0, monetary[0][1].decayed_micros * long_factor(age_us)) if monetary else 0.0
     sums = tuple((currency, spend.micros) for currency, spend in monetary)
-    return RfmView(orders.last_time_us, orders.frequency, sums, decayed), 0
+    return RfmView(orders.last_time_us, orders.frequency, sums, decayed, place), 0
 
 
 def _wardrobe(record: Record, permit: Permit) -> tuple[tuple[OwnedView, ...], tuple[SizeShare, ...], int]:

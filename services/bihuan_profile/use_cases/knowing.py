@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bihuan_profile.domain.governance import Consent, Purpose, permit_by_consent, permit_for_batch_work
+from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.record import Fact, with_facts
 from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.domain.view import ProfileView, release
@@ -35,12 +36,16 @@ class FactUpdate:
 
 
 async def get_profiles(
-    store: ProfileStore, taxonomy: Taxonomy, now_us: int, queries: Sequence[Query]
+    store: ProfileStore,
+    taxonomy: Taxonomy,
+    now_us: int,
+    queries: Sequence[Query],
+    population: Population | None = None,
 ) -> list[ProfileView]:
     """One view a query, in the same order; a person of whom nothing is known gets an empty one. Raises Unavailable."""
     held = await read_now(store, [query.person_id for query in queries])
     return [
-        release(one.record, permit_by_consent(query.purpose, query.consent), now_us, taxonomy)
+        release(one.record, permit_by_consent(query.purpose, query.consent), now_us, taxonomy, population)
         for query, one in zip(queries, held, strict=True)
     ]
 
@@ -58,12 +63,12 @@ async def read_now(store: ProfileStore, person_ids: Sequence[int]) -> list[Held]
 
 
 async def scan_profiles(
-    store: ProfileStore, taxonomy: Taxonomy, now_us: int, purpose: Purpose
+    store: ProfileStore, taxonomy: Taxonomy, now_us: int, purpose: Purpose, population: Population | None = None
 ) -> AsyncIterator[list[tuple[int, ProfileView]]]:
     """Everyone, in batches of at most 500, as `purpose` allows; the social class is never told. Raises Unavailable."""
     permit = permit_for_batch_work(purpose)
     async for batch in store.scan(SCAN_BATCH):
-        yield [(person_id, release(record, permit, now_us, taxonomy)) for person_id, record in batch]
+        yield [(person_id, release(record, permit, now_us, taxonomy, population)) for person_id, record in batch]
 
 
 async def set_attributes(

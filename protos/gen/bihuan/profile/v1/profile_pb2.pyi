@@ -281,10 +281,30 @@ class Rfm(_message.Message):
     FREQUENCY_FIELD_NUMBER: _builtins.int
     MONETARY_FIELD_NUMBER: _builtins.int
     MONETARY_DECAYED_MICROS_FIELD_NUMBER: _builtins.int
+    RECENCY_QUINTILE_FIELD_NUMBER: _builtins.int
+    FREQUENCY_QUINTILE_FIELD_NUMBER: _builtins.int
+    MONETARY_QUINTILE_FIELD_NUMBER: _builtins.int
+    EXPECTED_SPEND_FIELD_NUMBER: _builtins.int
+    ALIVE_PROBABILITY_FIELD_NUMBER: _builtins.int
+    PRICE_BAND_FIELD_NUMBER: _builtins.int
     frequency: _builtins.int
     """Orders, ever."""
     monetary_decayed_micros: _builtins.float
     """What was paid with a half-life of weeks, decayed to the time of the read, in micros of the first currency."""
+    recency_quintile: _builtins.int
+    """How recently the person ordered among all who have, from 1 to 5, the fifth that ordered last; 0 while that is not
+    known.
+    """
+    frequency_quintile: _builtins.int
+    """How often, from 1 to 5; 0 while that is not known."""
+    monetary_quintile: _builtins.int
+    """How much was paid, from 1 to 5, among those who pay in the person's currency that most pay in; 0 while that is not
+    known.
+    """
+    alive_probability: _builtins.float
+    """Probability that the person has not left for good; absent while that is not known."""
+    price_band: _builtins.str
+    """Third of the average order value, `low`, `middle` or `high`; empty while that is not known."""
     @_builtins.property
     def last_order_time(self) -> _timestamp_pb2.Timestamp:
         """When the last order was placed."""
@@ -293,6 +313,10 @@ class Rfm(_message.Message):
     def monetary(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Money]:
         """What was paid, less what was returned, a currency each."""
 
+    @_builtins.property
+    def expected_spend(self) -> _common_pb2.Money:
+        """What the next 90 days are expected to bring, in the same currency; absent while that is not known."""
+
     def __init__(
         self,
         *,
@@ -300,12 +324,20 @@ class Rfm(_message.Message):
         frequency: _builtins.int = ...,
         monetary: _abc.Iterable[_common_pb2.Money] | None = ...,
         monetary_decayed_micros: _builtins.float = ...,
+        recency_quintile: _builtins.int = ...,
+        frequency_quintile: _builtins.int = ...,
+        monetary_quintile: _builtins.int = ...,
+        expected_spend: _common_pb2.Money | None = ...,
+        alive_probability: _builtins.float | None = ...,
+        price_band: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["last_order_time", b"last_order_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alive_probability", b"_alive_probability", "alive_probability", b"alive_probability", "expected_spend", b"expected_spend", "last_order_time", b"last_order_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frequency", b"frequency", "last_order_time", b"last_order_time", "monetary", b"monetary", "monetary_decayed_micros", b"monetary_decayed_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alive_probability", b"_alive_probability", "alive_probability", b"alive_probability", "expected_spend", b"expected_spend", "frequency", b"frequency", "frequency_quintile", b"frequency_quintile", "last_order_time", b"last_order_time", "monetary", b"monetary", "monetary_decayed_micros", b"monetary_decayed_micros", "monetary_quintile", b"monetary_quintile", "price_band", b"price_band", "recency_quintile", b"recency_quintile"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__alive_probability: _TypeAlias = _typing.Literal["alive_probability"]  # noqa: Y015
+    _WhichOneofArgType__alive_probability: _TypeAlias = _typing.Literal["_alive_probability", b"_alive_probability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alive_probability) -> _WhichOneofReturnType__alive_probability | None: ...
 
 Global___Rfm: _TypeAlias = Rfm  # noqa: Y015
 
