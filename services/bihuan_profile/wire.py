@@ -9,6 +9,7 @@ from bihuan.profile.v1 import profile_pb2
 from bihuan_profile.domain.behaviour import Amount, Behaviour, Event, Item, order_key
 from bihuan_profile.domain.governance import NO_CONSENT, Consent, DataClass, Purpose
 from bihuan_profile.domain.record import Fact, FactValue
+from bihuan_profile.domain.relations import RelationView
 from bihuan_profile.domain.standing import Standing
 from bihuan_profile.domain.taxonomy import Tag
 from bihuan_profile.domain.view import OwnedView, ProfileView
@@ -168,6 +169,7 @@ def profile_message(person_id: int, view: ProfileView) -> profile_pb2.Profile:
         preferred_sizes=[
             profile_pb2.PreferredSize(category=one.category, size=one.size, share=one.share) for one in view.sizes
         ],
+        relations=[_relation(one) for one in view.relations],
     )
     rfm = view.rfm
     if rfm is not None:
@@ -207,6 +209,15 @@ def _owned_item(one: OwnedView) -> profile_pb2.OwnedItem:
     return message
 
 
+def _relation(one: RelationView) -> profile_pb2.Relation:
+    return profile_pb2.Relation(
+        brand=one.brand,
+        stage=profile_pb2.RelationStage.ValueType(one.stage),
+        since_time=to_timestamp(one.since_us),
+        aipl=profile_pb2.AiplStage.ValueType(one.aipl),
+    )
+
+
 def _attribute(name: str, fact: Fact, data_class: DataClass, *, derived: bool) -> profile_pb2.Attribute:
     message = profile_pb2.Attribute(
         name=name,
@@ -232,4 +243,5 @@ def tag_message(tag: Tag) -> profile_pb2.Tag:
         purposes=[common_pb2.Purpose.ValueType(purpose) for purpose in sorted(tag.purposes)],
         values=tag.values,
         description=tag.description,
+        derived=tag.derived,
     )
