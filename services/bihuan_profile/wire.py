@@ -49,7 +49,9 @@ def _consent(purposes: tuple[int, ...], data_classes: tuple[int, ...]) -> Consen
     )
 
 
-def query_of(message: profile_pb2.ProfileQuery | profile_pb2.GetProfileRequest) -> Query:
+def query_of(
+    message: profile_pb2.ProfileQuery | profile_pb2.GetProfileRequest | profile_pb2.ExplainProfileRequest,
+) -> Query:
     """One read."""
     return Query(person_id_of(message.person), Purpose(message.purpose), consent_of(message.consent))
 
