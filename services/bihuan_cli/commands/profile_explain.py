@@ -1,6 +1,7 @@
 """`bihuan profile explain`: why a person is in a stage, segment or tier."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,11 +22,24 @@ from bihuan_shared.clock import format_rfc3339, to_us
 RPC_TIMEOUT_S = 30.0
 
 Purpose = Literal["targeting", "personalisation", "measurement", "insight"]
-DataClass = Literal["registration", "operation", "transaction", "social"]
+
+
+class DataClass(StrEnum):
+    """Classes of data that a consent can name."""
+
+    REGISTRATION = "registration"
+    OPERATION = "operation"
+    TRANSACTION = "transaction"
+    SOCIAL = "social"
+
+
 ReadFor = Annotated[Purpose, typer.Option(help="What the answer is for.")]
 Agreed = Annotated[
     list[DataClass], typer.Option("--class", help="Class of data that the person's consent names; may be repeated.")
 ]
+
+NOT_SOCIAL = [DataClass.REGISTRATION, DataClass.OPERATION, DataClass.TRANSACTION]
+"""What is taken as agreed to unless told otherwise."""
 
 
 def explain(
@@ -33,7 +47,7 @@ def explain(
     state: State = STATE,
     *,
     purpose: ReadFor = "insight",
-    classes: Agreed = ["registration", "operation", "transaction"],  # noqa: B006  # typer reads it, nobody changes it
+    classes: Agreed = NOT_SOCIAL,
     subject: Annotated[str, typer.Option(help="Only this, for example relation:acme.")] = "",
     print_json: AsJson = False,
 ) -> None:
@@ -58,7 +72,7 @@ async def fetch_explanations(
     Raises FailedPrecondition where none runs, InvalidArgument for what names nobody, NotFound.
     """
     read_for = common_pb2.Purpose.Value(f"PURPOSE_{purpose.upper()}")
-    agreed = [common_pb2.DataClass.Value(f"DATA_CLASS_{one.upper()}") for one in classes]
+    agreed = [common_pb2.DataClass.Value(f"DATA_CLASS_{one.name}") for one in classes]
     if who.isdecimal():
         person_id = int(who)
     else:
