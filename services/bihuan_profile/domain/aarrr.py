@@ -6,11 +6,12 @@ counts for each and the windows are this product's own. Evaluated at every read 
 current, whatever the order and batching of events.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from bihuan_profile.domain.behaviour import Behaviour
-from bihuan_profile.domain.record import Record
+from bihuan_profile.domain.record import Record, last_done_us
 from bihuan_shared.clock import DAY_US
 
 REACHED_DAYS: Final = 365
@@ -25,6 +26,8 @@ ACQUISITION, ACTIVATION, RETENTION = "acquisition", "activation", "retention"
 REVENUE, REFERRAL = "revenue", "referral"
 AARRR_VALUES: Final = (ACQUISITION, ACTIVATION, RETENTION, REVENUE, REFERRAL)
 
+_IMPRESSION, _SHARE = Behaviour.IMPRESSION, Behaviour.SHARE
+_ANYTHING: Final = tuple(one for one in Behaviour if one is not Behaviour.IMPRESSION)
 _VISITS: Final = (Behaviour.VIEW, Behaviour.SEARCH, Behaviour.CLICK)
 _ENGAGED: Final = (
     Behaviour.FAVOURITE,
@@ -47,32 +50,36 @@ class Aarrr:
 
 def is_acquired(record: Record) -> bool:
     """Whether the person ever did anything other than being shown advertisements."""
-    return len(record.counts) > (Behaviour.IMPRESSION in record.counts)
+    return len(record.counts) > (_IMPRESSION in record.counts)
 
 
 def aarrr(record: Record, now_us: int) -> Aarrr | None:
     """The furthest stage at `now_us`; None of a person who only ever was shown advertisements, if that."""
     if not is_acquired(record):
         return None
-    visits, visited_us = _done(record, _VISITS)
-    returned = visits >= MIN_VISITS and visited_us >= record.first_operation_us + RETURN_US
-    for stage, last_us in (
-        (REFERRAL, _done(record, (Behaviour.SHARE,))[1]),
-        (REVENUE, record.orders.last_time_us),
-        (RETENTION, visited_us if returned else 0),
-        (ACTIVATION, _done(record, _ENGAGED)[1]),
-    ):
+    for stage, reached_us in _REACHED:
+        last_us = reached_us(record)
         if last_us and now_us <= last_us + REACHED_US:
             return Aarrr(stage, last_us, last_us + REACHED_US + 1)
-    done_us = max(one.last_time_us for behaviour, one in record.counts.items() if behaviour != Behaviour.IMPRESSION)
-    return Aarrr(ACQUISITION, done_us, None)
+    return Aarrr(ACQUISITION, last_done_us(record.counts, _ANYTHING), None)
 
 
-def _done(record: Record, behaviours: tuple[Behaviour, ...]) -> tuple[int, int]:
-    """How often any of some behaviours was seen, and when last."""
-    found = [record.counts[one] for one in behaviours if one in record.counts]
-    return sum(one.total for one in found), max((one.last_time_us for one in found), default=0)
+def _returned_us(record: Record) -> int:
+    """When the person last came back, 0 where it never did."""
+    counts = record.counts
+    last_us = last_done_us(counts, _VISITS)
+    if last_us < record.first_operation_us + RETURN_US:
+        return 0
+    return last_us if sum(counts[one].total for one in _VISITS if one in counts) >= MIN_VISITS else 0
 
+
+_REACHED: Final[tuple[tuple[str, Callable[[Record], int]], ...]] = (
+    (REFERRAL, lambda record: last_done_us(record.counts, (_SHARE,))),
+    (REVENUE, lambda record: record.orders.last_time_us),
+    (RETENTION, _returned_us),
+    (ACTIVATION, lambda record: last_done_us(record.counts, _ENGAGED)),
+)
+"""Stages beyond the first from the furthest down, and when what each rests on was last done (0: never)."""
 
 SOURCE: Final = "McClure 2007 (Startup Metrics for Pirates); what counts, and the windows, are Bihuan's"
 RULES: Final = {

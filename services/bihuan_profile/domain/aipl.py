@@ -6,9 +6,8 @@ they took: shown the brand, dealt with it, bought, bought again. The windows are
 evaluated at every read from the sums of a `Bond`: always current, whatever the order and batching of events.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from bihuan_profile.domain.bond import Bond
 from bihuan_shared.clock import DAY_US
@@ -34,26 +33,29 @@ LOYAL_ORDERS: Final = 2
 """Buying again is what sets the loyal apart. The segment `loyal`, which is about no brand, asks for more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Aipl:
+class Aipl(NamedTuple):
     """A stage, and the first instant at which it is another if nothing happens (microseconds; None: never)."""
 
     stage: AiplStage
     until_us: int | None
 
 
+_NONE, _AWARE, _INTERESTED = AiplStage.NONE, AiplStage.AWARE, AiplStage.INTERESTED
+_PURCHASED, _LOYAL = AiplStage.PURCHASED, AiplStage.LOYAL
+
+
 def aipl(bond: Bond, now_us: int) -> Aipl:
     """How far the person of a bond has come at `now_us`; what lies ahead of it counts as now."""
     unbought_us = bond.last_order_us + BOUGHT_US + 1
     if bond.orders and now_us < unbought_us:
-        return Aipl(AiplStage.LOYAL if bond.orders >= LOYAL_ORDERS else AiplStage.PURCHASED, unbought_us)
+        return Aipl(_LOYAL if bond.orders >= LOYAL_ORDERS else _PURCHASED, unbought_us)
     quiet_us = bond.last_us + AWARE_US + 1
     if bond.dealings and now_us < quiet_us:
-        return Aipl(AiplStage.INTERESTED, quiet_us)
+        return Aipl(_INTERESTED, quiet_us)
     unseen_us = bond.seen_us + AWARE_US + 1
     if bond.seen_us and now_us < unseen_us:
-        return Aipl(AiplStage.AWARE, unseen_us)
-    return Aipl(AiplStage.NONE, None)
+        return Aipl(_AWARE, unseen_us)
+    return Aipl(_NONE, None)
 
 
 SOURCE: Final = "Alibaba Brand Databank 2017 (AIPL); windows are Bihuan's"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bihuan_profile.domain.behaviour import Behaviour
-from bihuan_profile.domain.record import Record
+from bihuan_profile.domain.record import Record, last_done_us
 from bihuan_shared.clock import DAY_US
 
 RECENT_DAYS: Final = 30
@@ -43,10 +43,9 @@ def ladder(record: Record, now_us: int) -> Ladder | None:
     """The rung at `now_us`; None of a person of whom no operation is known."""
     if not record.first_operation_us:
         return None
-    counts = record.counts
     latest_us = 0
     for rung, behaviours in RUNGS:
-        last_us = max((counts[one].last_time_us for one in behaviours if one in counts), default=0)
+        last_us = last_done_us(record.counts, behaviours)
         if last_us and now_us <= last_us + RECENT_US:
             return Ladder(rung, last_us, last_us + RECENT_US + 1)
         latest_us = max(latest_us, last_us)

@@ -12,9 +12,10 @@ to be one add their sums, which may skip stages.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from bihuan_profile.domain.bond import Bond
 from bihuan_profile.domain.decay import LONG_HALF_LIFE_US
@@ -63,8 +64,7 @@ class Transition:
     guard: str
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(NamedTuple):
     """
     A stage as of one instant; times are microseconds since the epoch.
 
@@ -78,6 +78,10 @@ class Relation:
     until_us: int | None
 
 
+_NONE, _POTENTIAL, _WEAK = RelationStage.NONE, RelationStage.POTENTIAL, RelationStage.WEAK
+_STRONG, _LONG, _DORMANT = RelationStage.STRONG, RelationStage.LONG, RelationStage.DORMANT
+
+
 def relation(bond: Bond, reference_us: int, now_us: int) -> Relation:
     """
     The relation at `now_us`, where the bond's warmth holds as of `reference_us`.
@@ -89,21 +93,21 @@ def relation(bond: Bond, reference_us: int, now_us: int) -> Relation:
         quiet_us = bond.last_us + RECENT_US + 1
         if at_us < quiet_us:
             return _close(bond, reference_us, at_us, quiet_us)
-        return Relation(RelationStage.DORMANT, quiet_us, bond.last_us + FORGOTTEN_AFTER_US + 1)
+        return Relation(_DORMANT, quiet_us, bond.last_us + FORGOTTEN_AFTER_US + 1)
     forgotten_us = bond.last_us + FORGOTTEN_AFTER_US + 1 if bond.dealings else 0
     if not bond.seen_us:
-        return Relation(RelationStage.NONE, forgotten_us, None)
+        return Relation(_NONE, forgotten_us, None)
     unseen_us = bond.seen_us + RECENT_US + 1
     if at_us < unseen_us:
-        return Relation(RelationStage.POTENTIAL, max(bond.seen_us, forgotten_us), unseen_us)
-    return Relation(RelationStage.NONE, max(unseen_us, forgotten_us), None)
+        return Relation(_POTENTIAL, max(bond.seen_us, forgotten_us), unseen_us)
+    return Relation(_NONE, max(unseen_us, forgotten_us), None)
 
 
-def is_held(bond: Bond, reference_us: int, now_us: int) -> bool:
-    """Whether there is a relation at all: a stage other than none."""
+def held_count(bonds: Iterable[Bond], reference_us: int, now_us: int) -> int:
+    """How many of some bonds make a relation at all: a stage other than none."""
     at_us = max(now_us, reference_us)
-    dealt = bond.dealings > 0 and at_us <= bond.last_us + FORGOTTEN_AFTER_US
-    return dealt or (bond.seen_us > 0 and at_us <= bond.seen_us + RECENT_US)
+    dealt_us, seen_us = at_us - FORGOTTEN_AFTER_US, max(1, at_us - RECENT_US)
+    return sum((bond.dealings > 0 and bond.last_us >= dealt_us) or bond.seen_us >= seen_us for bond in bonds)
 
 
 def _close(bond: Bond, reference_us: int, at_us: int, quiet_us: int) -> Relation:
@@ -111,13 +115,13 @@ def _close(bond: Bond, reference_us: int, at_us: int, quiet_us: int) -> Relation
     unordered_us = bond.last_order_us + RECENT_US + 1 if bond.orders else 0
     lasting = bond.orders >= LONG_ORDERS and bond.last_order_us - bond.first_order_us >= LONG_SPAN_US
     if at_us < unordered_us and lasting:
-        return Relation(RelationStage.LONG, bond.last_order_us, unordered_us)
+        return Relation(_LONG, bond.last_order_us, unordered_us)
     cold_us = _cold_us(bond.warmth, reference_us)
     if at_us < max(unordered_us, cold_us):
         # While it is warm without an order lately, it was at the last dealing too, or since it was long.
         since_us = _ordered_since_us(bond) if at_us < unordered_us else max(bond.last_us, unordered_us * lasting)
-        return Relation(RelationStage.STRONG, since_us, min(quiet_us, max(unordered_us, cold_us)))
-    return Relation(RelationStage.WEAK, max(bond.last_us, unordered_us, cold_us), quiet_us)
+        return Relation(_STRONG, since_us, min(quiet_us, max(unordered_us, cold_us)))
+    return Relation(_WEAK, max(bond.last_us, unordered_us, cold_us), quiet_us)
 
 
 def _ordered_since_us(bond: Bond) -> int:
@@ -132,9 +136,6 @@ def _cold_us(warmth: float, reference_us: int) -> int:
         return 0
     return max(0, reference_us + math.floor(LONG_HALF_LIFE_US * math.log2(warmth / STRONG_WARMTH)) + 1)
 
-
-_NONE, _POTENTIAL, _WEAK = RelationStage.NONE, RelationStage.POTENTIAL, RelationStage.WEAK
-_STRONG, _LONG, _DORMANT = RelationStage.STRONG, RelationStage.LONG, RelationStage.DORMANT
 
 _SEEN: Final = "an impression"
 _DEALT: Final = "a dealing that is no order"

@@ -15,7 +15,7 @@ from typing import Final
 
 from bihuan_profile.domain.behaviour import Behaviour, data_class_of
 from bihuan_profile.domain.governance import ADVERTISING_PURPOSES, DataClass, Purpose
-from bihuan_profile.domain.record import Record
+from bihuan_profile.domain.record import Record, last_done_us
 from bihuan_shared.clock import DAY_US
 
 RECENT_DAYS: Final = 30
@@ -23,6 +23,11 @@ RECENT_US: Final = RECENT_DAYS * DAY_US
 LAPSED_DAYS: Final = 90
 LAPSED_AFTER_US: Final = LAPSED_DAYS * DAY_US
 LOYAL_ORDERS: Final = 3
+
+
+_ACTIVE: Final = tuple(
+    one for one in Behaviour if one is not Behaviour.IMPRESSION and data_class_of(one) is DataClass.OPERATION
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +61,7 @@ def is_active(record: Record, now_us: int) -> bool:
 
 def last_active_us(record: Record) -> int:
     """When an operation other than an impression was last done, 0 where never."""
-    return max(
-        (
-            count.last_time_us
-            for behaviour, count in record.counts.items()
-            if behaviour != Behaviour.IMPRESSION and data_class_of(Behaviour(behaviour)) is DataClass.OPERATION
-        ),
-        default=0,
-    )
+    return last_done_us(record.counts, _ACTIVE)
 
 
 def is_lapsed(record: Record, now_us: int) -> bool:

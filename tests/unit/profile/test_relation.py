@@ -12,7 +12,7 @@ from bihuan_profile.domain.behaviour import Behaviour, Event
 from bihuan_profile.domain.bond import NO_BOND, Bond
 from bihuan_profile.domain.decay import LONG_HALF_LIFE_US
 from bihuan_profile.domain.record import EMPTY, Record, fold
-from bihuan_profile.domain.relation import TRANSITIONS, Kind, RelationStage, is_held, relation
+from bihuan_profile.domain.relation import TRANSITIONS, Kind, RelationStage, held_count, relation
 from bihuan_shared.clock import DAY_US
 
 NOW_US = 1_500_000_000_000_000
@@ -213,7 +213,7 @@ def test_stage_does_not_depend_on_the_order_and_batching_of_events(
 def test_none_is_what_is_not_held(history: list[tuple[Behaviour, int, int]], later_us: int) -> None:
     told = [(behaviour, pause_us / DAY_US) for behaviour, pause_us, _ in history]
     brand, reference_us = held(*told)
-    assert is_held(brand, reference_us, NOW_US + later_us) == (
+    assert held_count([brand], reference_us, NOW_US + later_us) == (
         relation(brand, reference_us, NOW_US + later_us).stage is not NONE
     )
 
