@@ -6,9 +6,11 @@ from typing import Final
 
 from bihuan.common.v1 import common_pb2
 from bihuan.profile.v1 import profile_pb2
+from bihuan_profile.domain.aipl import AiplStage
 from bihuan_profile.domain.behaviour import Amount, Behaviour, Event, Item, order_key
 from bihuan_profile.domain.governance import NO_CONSENT, Consent, DataClass, Purpose
 from bihuan_profile.domain.record import Fact, FactValue
+from bihuan_profile.domain.relation import RelationStage
 from bihuan_profile.domain.relations import RelationView
 from bihuan_profile.domain.standing import Standing
 from bihuan_profile.domain.taxonomy import Tag
@@ -25,6 +27,10 @@ _ACCEPTED_BEHAVIOURS: Final = {
     common_pb2.EVENT_TYPE_ORDER: Behaviour.ORDER,
     common_pb2.EVENT_TYPE_REFUND: Behaviour.REFUND,
 }
+
+# Plain numbers by number: made once, as a profile has many relations and enums take long.
+_STAGES: Final = tuple(map(profile_pb2.RelationStage.ValueType, range(len(RelationStage) + 1)))
+_AIPL_STAGES: Final = tuple(map(profile_pb2.AiplStage.ValueType, range(len(AiplStage))))
 
 
 def person_id_of(ref: common_pb2.PersonRef) -> int:
@@ -214,9 +220,9 @@ def _owned_item(one: OwnedView) -> profile_pb2.OwnedItem:
 def _relation(one: RelationView) -> profile_pb2.Relation:
     return profile_pb2.Relation(
         brand=one.brand,
-        stage=profile_pb2.RelationStage.ValueType(one.stage),
+        stage=_STAGES[one.stage],
         since_time=to_timestamp(one.since_us),
-        aipl=profile_pb2.AiplStage.ValueType(one.aipl),
+        aipl=_AIPL_STAGES[one.aipl],
     )
 
 
