@@ -130,7 +130,7 @@ def _of_bonds(record: Record, now_us: int) -> Iterator[_Claim]:
         if close.stage is not relation.RelationStage.NONE:
             rule = relation.RULES[close.stage]
             yield _on_brand("relation", brand, close.stage.name, rule, relation.SOURCE, evidence, close.until_us)
-        come = aipl.aipl(bond, now_us)
+        come = aipl.aipl(bond, max(now_us, record.reference_us))
         if come.stage is not aipl.AiplStage.NONE:
             rule = aipl.RULES[come.stage]
             yield _on_brand("aipl", brand, come.stage.name, rule, aipl.SOURCE, evidence, come.until_us)

@@ -41,10 +41,11 @@ def relations_told(record: Record, permit: Permit, now_us: int) -> tuple[tuple[R
     if not permit.allows_all(RELATION_CLASSES, RELATION_PURPOSES):
         return (), held_count(bonds.values(), reference_us, now_us)
     told = []
+    at_us = max(now_us, reference_us)
     for brand, bond in bonds.items():
-        stage, since_us, _ = relation(bond, reference_us, now_us)
+        stage, since_us, _ = relation(bond, reference_us, at_us)
         if stage is not _NONE:
-            view = RelationView(brand, stage, since_us, aipl(bond, now_us).stage)
+            view = RelationView(brand, stage, since_us, aipl(bond, at_us).stage)
             told.append((_RANKS[stage], -bond.touched_us, view))
     # Brands differ, so that the views are never compared beyond those.
     told.sort()

@@ -94,6 +94,25 @@ def told_by(view: ProfileView) -> dict[str, str]:
     return said | {f"aipl:{one.brand}": one.aipl.name.lower() for one in view.relations if one.aipl}
 
 
+@pytest.mark.parametrize(
+    ("name", "history", "until_us"),
+    [
+        ("new", [happened(Behaviour.VIEW, 29)], NOW_US + DAY_US),
+        ("active_30d", [happened(Behaviour.VIEW, 400), happened(Behaviour.CART, 30)], NOW_US + 1),
+        ("lapsed", [happened(Behaviour.ORDER, 91)], None),
+        ("loyal", [happened(Behaviour.ORDER, days) for days in (300, 200, 90)], NOW_US + 1),
+    ],
+)
+def test_segment_is_explained_with_the_first_instant_at_which_it_ends(
+    name: str, history: list[Event], until_us: int | None
+) -> None:
+    record = fold(EMPTY, history)
+    assert explained(record, EVERYTHING)[f"segment:{name}"].until_us == until_us
+    if until_us is not None:
+        assert f"segment:{name}" in explained(record, EVERYTHING, until_us - 1)
+        assert f"segment:{name}" not in explained(record, EVERYTHING, until_us)
+
+
 events = st.lists(
     st.builds(
         happened,

@@ -98,6 +98,8 @@ def test_warm_relation_cools_when_its_decayed_warmth_falls_below_two_purchases()
 
 def test_read_before_the_newest_event_is_answered_as_of_that_event() -> None:
     assert relation(*held((ORDER, 0)), NOW_US - 500 * DAY_US).stage is STRONG
+    brand, _ = held((VIEW, 100))
+    assert relation(brand, NOW_US, NOW_US - 50 * DAY_US).stage is DORMANT
 
 
 def test_edges_are_declared_once_each_and_never_stay() -> None:
