@@ -9,9 +9,11 @@ from bihuan_profile import wire
 from bihuan_profile.domain.governance import Purpose
 from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.taxonomy import Taxonomy
+from bihuan_profile.explaining_wire import explanation_message
 from bihuan_profile.metrics import count_results
 from bihuan_profile.social_wire import relations_of
 from bihuan_profile.use_cases import ingesting, knowing, relating
+from bihuan_profile.use_cases.explaining import explain_profile
 from bihuan_profile.use_cases.ports import Backoff, Journal, ProfileStore
 from bihuan_profile.use_cases.relating import EdgeJournal
 from bihuan_shared.clock import Clock
@@ -112,10 +114,13 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
             )
 
     async def ExplainProfile(  # noqa: N802
-        self, _request: profile_pb2.ExplainProfileRequest, _context: ExplainContext
+        self, request: profile_pb2.ExplainProfileRequest, _context: ExplainContext
     ) -> profile_pb2.ExplainProfileResponse:
-        """Not built yet."""
-        raise NotYet("stages are not explained yet")
+        """Every rule that may be told, and how many may not."""
+        query, now_us = wire.query_of(request), self._clock.now_us()
+        told, withheld = await explain_profile(self._store, self._taxonomy, now_us, query)
+        explanations = [explanation_message(one) for one in told]
+        return profile_pb2.ExplainProfileResponse(explanations=explanations, withheld_count=withheld)
 
     async def ExportProfile(  # noqa: N802
         self, _request: profile_pb2.ExportProfileRequest, _context: ExportContext

@@ -6,9 +6,12 @@ from typing import Final
 
 from bihuan.common.v1 import common_pb2
 from bihuan.profile.v1 import profile_pb2
+from bihuan_profile.domain.aipl import AiplStage
 from bihuan_profile.domain.behaviour import Amount, Behaviour, Event, Item, order_key
 from bihuan_profile.domain.governance import NO_CONSENT, Consent, DataClass, Purpose
 from bihuan_profile.domain.record import Fact, FactValue
+from bihuan_profile.domain.relation import RelationStage
+from bihuan_profile.domain.relations import RelationView
 from bihuan_profile.domain.standing import Standing
 from bihuan_profile.domain.taxonomy import Tag
 from bihuan_profile.domain.view import OwnedView, ProfileView
@@ -24,6 +27,10 @@ _ACCEPTED_BEHAVIOURS: Final = {
     common_pb2.EVENT_TYPE_ORDER: Behaviour.ORDER,
     common_pb2.EVENT_TYPE_REFUND: Behaviour.REFUND,
 }
+
+# Plain numbers by number: made once, as a profile has many relations and enums take long.
+_STAGES: Final = tuple(map(profile_pb2.RelationStage.ValueType, range(len(RelationStage) + 1)))
+_AIPL_STAGES: Final = tuple(map(profile_pb2.AiplStage.ValueType, range(len(AiplStage))))
 
 
 def person_id_of(ref: common_pb2.PersonRef) -> int:
@@ -48,7 +55,9 @@ def _consent(purposes: tuple[int, ...], data_classes: tuple[int, ...]) -> Consen
     )
 
 
-def query_of(message: profile_pb2.ProfileQuery | profile_pb2.GetProfileRequest) -> Query:
+def query_of(
+    message: profile_pb2.ProfileQuery | profile_pb2.GetProfileRequest | profile_pb2.ExplainProfileRequest,
+) -> Query:
     """One read."""
     return Query(person_id_of(message.person), Purpose(message.purpose), consent_of(message.consent))
 
@@ -168,6 +177,7 @@ def profile_message(person_id: int, view: ProfileView) -> profile_pb2.Profile:
         preferred_sizes=[
             profile_pb2.PreferredSize(category=one.category, size=one.size, share=one.share) for one in view.sizes
         ],
+        relations=[_relation(one) for one in view.relations],
     )
     rfm = view.rfm
     if rfm is not None:
@@ -207,6 +217,15 @@ def _owned_item(one: OwnedView) -> profile_pb2.OwnedItem:
     return message
 
 
+def _relation(one: RelationView) -> profile_pb2.Relation:
+    return profile_pb2.Relation(
+        brand=one.brand,
+        stage=_STAGES[one.stage],
+        since_time=to_timestamp(one.since_us),
+        aipl=_AIPL_STAGES[one.aipl],
+    )
+
+
 def _attribute(name: str, fact: Fact, data_class: DataClass, *, derived: bool) -> profile_pb2.Attribute:
     message = profile_pb2.Attribute(
         name=name,
@@ -232,4 +251,5 @@ def tag_message(tag: Tag) -> profile_pb2.Tag:
         purposes=[common_pb2.Purpose.ValueType(purpose) for purpose in sorted(tag.purposes)],
         values=tag.values,
         description=tag.description,
+        derived=tag.derived,
     )

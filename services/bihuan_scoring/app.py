@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import grpc
 
@@ -62,9 +63,16 @@ async def build(settings: Settings) -> ServiceApp:
             (AudienceServicer(audiences, clock), _register_audiences, "bihuan.scoring.v1.AudienceService"),
         ),
         ready=database.ping,
-        background=(("audience_builder", builder.run), *_following(redis, audiences, settings)),
+        background=(*_building(builder, settings), *_following(redis, audiences, settings)),
         close=close,
     )
+
+
+def _building(builder: AudienceBuilder, settings: Settings) -> Sequence[tuple[str, Callable[[], Awaitable[None]]]]:
+    built = ("audience_builder", builder.run)
+    if not settings.audience_refresh_s:
+        return (built,)
+    return built, ("audience_refresh", partial(builder.refresh_regularly, settings.audience_refresh_s))
 
 
 def _following(

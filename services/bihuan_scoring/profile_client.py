@@ -7,7 +7,7 @@ import grpc
 from bihuan.common.v1 import common_pb2
 from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
 from bihuan_scoring.domain.facts import PersonFacts
-from bihuan_scoring.profile_facts import person_facts
+from bihuan_scoring.profile_facts import audience_facts
 from bihuan_shared.targeting import TagType
 
 _TYPES = {
@@ -37,5 +37,5 @@ class GrpcProfiles:
         """Every person whose facts may be used for targeting, in batches."""
         request = profile_pb2.ScanProfilesRequest(purpose=common_pb2.PURPOSE_TARGETING)
         async for response in self._stub.ScanProfiles(request, timeout=_SCAN_TIMEOUT_S):
-            found = [person_facts(profile) for profile in response.profiles]
+            found = [audience_facts(profile) for profile in response.profiles]
             yield [person for person in found if person is not None]

@@ -1,11 +1,13 @@
 """Profiles of the wire as facts of the domain; training reads the stored bytes of a profile through the same code."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bihuan.common.v1 import common_pb2
 from bihuan.profile.v1 import profile_pb2
 from bihuan_scoring.domain.facts import OrderFacts, PersonFacts
 from bihuan_shared.clock import to_us
+from bihuan_shared.profile_segments import segments_of
 
 _BEHAVIOUR_NAMES: Mapping[int, str] = {
     number: name.removeprefix("BEHAVIOUR_").lower() for name, number in common_pb2.Behaviour.items() if number
@@ -13,7 +15,7 @@ _BEHAVIOUR_NAMES: Mapping[int, str] = {
 
 
 def person_facts(profile: profile_pb2.Profile) -> PersonFacts | None:
-    """The facts of a profile; None where it says that nothing is known."""
+    """The facts of a profile that a score may depend on; None where it says that nothing is known."""
     if profile.empty:
         return None
     return PersonFacts(
@@ -25,10 +27,15 @@ def person_facts(profile: profile_pb2.Profile) -> PersonFacts | None:
             for each in profile.activities
             if each.behaviour in _BEHAVIOUR_NAMES
         },
-        segments=frozenset(profile.segments),
         orders=_order_facts(profile),
         withheld=profile.withheld_count > 0,
     )
+
+
+def audience_facts(profile: profile_pb2.Profile) -> PersonFacts | None:
+    """The facts of a profile that an audience may depend on: segments as well, which scores do without."""
+    facts = person_facts(profile)
+    return None if facts is None else replace(facts, segments=segments_of(profile))
 
 
 def stored_person_facts(profile: bytes) -> PersonFacts | None:

@@ -15,3 +15,5 @@ class Settings(ServerSettings):
     """Name of this process among those that follow changes of who is who; unique, and stable over restarts."""
     profile_target: str = Field(default="", max_length=1024)
     """Where the profile service is, host:port; without it no audience is built from an expression."""
+    audience_refresh_s: float = Field(default=3_600.0, ge=0, le=31 * 86_400)
+    """How often audiences of expressions are built anew, in seconds; 0: only when asked."""

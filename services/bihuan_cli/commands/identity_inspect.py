@@ -61,12 +61,13 @@ async def fetch_portrait(state: Path, who: str) -> Portrait:
     """
     async with service_channel(state, "identity") as channel:
         stub = IdentityServiceStub(channel)
-        person_id = int(who) if re.fullmatch(r"[0-9]{1,20}", who) else await _find(stub, who)
+        person_id = int(who) if re.fullmatch(r"[0-9]{1,20}", who) else await find_person(stub, who)
         request = pb.GetPersonRequest(person=common_pb2.PersonRef(person_id=person_id))
         return read_portrait(await stub.GetPerson(request, timeout=RPC_TIMEOUT_S))
 
 
-async def _find(stub: "IdentityServiceAsyncStub", who: str) -> int:
+async def find_person(stub: "IdentityServiceAsyncStub", who: str) -> int:
+    """The id of the person known by NAMESPACE:VALUE. Raises InvalidArgument for what names nobody, NotFound."""
     namespace, colon, value = who.partition(":")
     if not colon:
         # What was given may be an identifier itself, so it is not repeated.

@@ -3,6 +3,8 @@
 import typer
 
 from bihuan_cli.commands.profile_communities import communities
+from bihuan_cli.commands.profile_explain import explain
 
 profile = typer.Typer(help="What is known about people.", no_args_is_help=True)
 profile.command("communities")(communities)
+profile.command("explain")(explain)

@@ -97,6 +97,12 @@ class AudienceHop:
             answer = await self._stub.GetAudience(audience_pb2.GetAudienceRequest(audience_id=audience_id))
         return _status(answer.audience)
 
+    async def refresh(self, audience_id: str, advertiser_id: str) -> AudienceStatus:
+        """Have an audience built anew."""
+        request = audience_pb2.RefreshAudienceRequest(audience_id=audience_id, advertiser_id=advertiser_id)
+        with asked_by_us():
+            return _status((await self._stub.RefreshAudience(request)).audience)
+
 
 def _status(audience: audience_pb2.Audience) -> AudienceStatus:
     state = audience_pb2.AudienceState.Name(audience.state).removeprefix("AUDIENCE_STATE_").lower()

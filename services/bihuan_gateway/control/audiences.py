@@ -43,7 +43,7 @@ class AudienceDesk:
         require_tenant(principal, spec.advertiser_id, "advertiser")
         await self.catalogue.get(principal, Kind.ADVERTISERS, spec.advertiser_id)
         if bool(spec.expression) == bool(members):
-            raise InvalidArgument.of("/members", "exactly one of members and expression is needed")
+            raise InvalidArgument.of("/members", "exactly one of members, expression and preset is needed")
         name = audience_id or new_name(Kind.AUDIENCES, self._name_bytes(principal, key))
         receipt = self._receipt(principal, spec, members, name, key)
         store = self.catalogue.store
@@ -68,6 +68,13 @@ class AudienceDesk:
         """Show one audience and how far it is (NotFound)."""
         resource = await self.catalogue.get(principal, Kind.AUDIENCES, audience_id)
         return resource, await self.audiences.status(audience_id)
+
+    async def refresh(self, principal: Principal, audience_id: str) -> tuple[Resource, AudienceStatus]:
+        """Have an audience of an expression built anew (NotFound; FailedPrecondition for a list)."""
+        require_writer(principal)
+        resource = await self.catalogue.get(principal, Kind.AUDIENCES, audience_id)
+        assert resource.advertiser_id is not None
+        return resource, await self.audiences.refresh(audience_id, resource.advertiser_id)
 
     def _name_bytes(self, principal: Principal, key: str | None) -> bytes:
         if key is None:

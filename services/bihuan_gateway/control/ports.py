@@ -194,6 +194,10 @@ class Audiences(Protocol):
         """Tell how far an audience is; NotFound."""
         ...
 
+    async def refresh(self, audience_id: str, advertiser_id: str) -> AudienceStatus:
+        """Have an audience built anew; NotFound, FailedPrecondition for a list."""
+        ...
+
 
 class Books(Protocol):
     """Attribution, as it keeps the ledger."""

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from bihuan_gateway.control.fields import ResourceId
+from bihuan_gateway.control.audience_presets import Preset, with_preset
+from bihuan_gateway.control.fields import ResourceId, Tag
 from bihuan_gateway.control.ports import AudienceStatus
 from bihuan_gateway.control.resources import Resource
 from bihuan_gateway.control.specs import MAX_MEMBERS, AudienceSpec, Kind, Member
@@ -28,10 +29,17 @@ router = control_router("audiences")
 
 
 class AudienceCreate(AudienceSpec):
-    """An audience to create, from members (each one person) or from an expression."""
+    """
+    An audience to create, from members (each one person), from an expression, or from a preset.
+
+    The preset `reactivation` holds those whose relation to `brand` is dormant: who dealt with it, but not in the last
+    90 days.
+    """
 
     id: ResourceId | None = None
     members: Annotated[tuple[Member, ...], Field(max_length=MAX_MEMBERS)] = ()
+    preset: Preset | None = None
+    brand: Tag | None = None
 
 
 class AudienceListView(View, AudienceSpec):
@@ -68,9 +76,16 @@ def _answer(resource: Resource, status: AudienceStatus, code: int) -> JSONRespon
 @router.post("/v1/audiences", status_code=201, response_model=AudienceView)
 async def create_audience(body: AudienceCreate, control: Control, caller: Caller, key: Key = None) -> JSONResponse:
     """Create an audience; a list is ready at once, an expression is built in the background."""
-    spec = spec_of(AudienceSpec, body)
+    spec = with_preset(spec_of(AudienceSpec, body), body.preset, body.brand)
     resource, status = await control.audiences.create(caller, spec, body.members, audience_id=body.id, key=key)
     return _answer(resource, status, 201)
+
+
+@router.post("/v1/audiences/{resource_id}:refresh", status_code=202, response_model=AudienceView)
+async def refresh_audience(resource_id: Named, control: Control, caller: Caller) -> JSONResponse:
+    """Build an audience of an expression anew; its members serve on until then. Happens regularly by itself."""
+    resource, status = await control.audiences.refresh(caller, resource_id)
+    return _answer(resource, status, 202)
 
 
 @router.get("/v1/audiences/{resource_id}", response_model=AudienceView)

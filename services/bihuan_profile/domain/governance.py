@@ -49,6 +49,10 @@ class Permit:
         """Whether a fact of `data_class`, usable for `purposes`, may be told."""
         return data_class in self.data_classes and self.purpose in purposes
 
+    def allows_all(self, data_classes: frozenset[DataClass], purposes: frozenset[Purpose]) -> bool:
+        """Whether something that rests on each of `data_classes`, usable for `purposes`, may be told."""
+        return self.purpose in purposes and data_classes <= self.data_classes
+
 
 def permit_by_consent(purpose: Purpose, consent: Consent) -> Permit:
     """The permit of a read under `consent`; it allows nothing unless the consent names the purpose."""

@@ -92,6 +92,16 @@ class Record:
     influence: Influence = NO_INFLUENCE
 
 
+def last_done_us(counts: Mapping[int, Count], behaviours: Iterable[int]) -> int:
+    """When any of some behaviours was last seen, 0 where none was."""
+    last_us = 0
+    for behaviour in behaviours:
+        count = counts.get(behaviour)
+        if count is not None and count.last_time_us > last_us:
+            last_us = count.last_time_us
+    return last_us
+
+
 EMPTY: Final = Record()
 
 

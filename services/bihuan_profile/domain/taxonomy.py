@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from bihuan_profile.domain.aarrr import AARRR_VALUES
 from bihuan_profile.domain.governance import (
     ADVERTISING_PURPOSES,
     ALL_PURPOSES,
@@ -13,6 +14,8 @@ from bihuan_profile.domain.governance import (
     DataClass,
     Purpose,
 )
+from bihuan_profile.domain.influence import TIERS
+from bihuan_profile.domain.ladder import LADDER_VALUES
 from bihuan_profile.domain.record import FactValue
 
 
@@ -27,7 +30,11 @@ class TagType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tag: what it means, what it may hold, and what it may be used for. No `values` means any."""
+    """
+    A tag: what it means, what it may hold, and what it may be used for. No `values` means any.
+
+    A `derived` tag is made by a rule and cannot be set.
+    """
 
     name: str
     type: TagType
@@ -35,6 +42,7 @@ class Tag:
     purposes: frozenset[Purpose]
     description: str
     values: tuple[str, ...] = ()
+    derived: bool = False
 
 
 class Taxonomy:
@@ -63,6 +71,8 @@ class Taxonomy:
         tag = self._tags.get(name)
         if tag is None or tag.type is TagType.INTEREST:
             return "name", "is not an attribute of the taxonomy"
+        if tag.derived:
+            return "name", "is made by a rule of the platform and cannot be set"
         member, given = _type_of(value)
         if given is not tag.type:
             return member, f"must be a {tag.type.name.lower()}, which is the type of this attribute"
@@ -85,6 +95,12 @@ def _text(
     name: str, data_class: DataClass, purposes: frozenset[Purpose], description: str, values: tuple[str, ...] = ()
 ) -> Tag:
     return Tag(name, TagType.TEXT, data_class, purposes, description, values)
+
+
+def _derived(
+    name: str, data_class: DataClass, purposes: frozenset[Purpose], description: str, values: tuple[str, ...]
+) -> Tag:
+    return Tag(name, TagType.TEXT, data_class, purposes, description, values, derived=True)
 
 
 _REGISTRATION: Final = DataClass.REGISTRATION
@@ -121,6 +137,7 @@ TAXONOMY: Final = Taxonomy(
         ),
         _text("visit_channel", _OPERATION, ADVERTISING_PURPOSES, "Channel of most visits, e.g. search"),
         Tag("app_user", TagType.FLAG, _OPERATION, ADVERTISING_PURPOSES, "Uses the app"),
+        _derived("ladder", _OPERATION, ADVERTISING_PURPOSES, "Rung of taking part, by the last 30 days", LADDER_VALUES),
         # What the person bought.
         _text("price_band", _TRANSACTION, ADVERTISING_PURPOSES, "Price band bought most", ("low", "middle", "high")),
         _text("loyalty_tier", _TRANSACTION, ADVERTISING_PURPOSES, "Tier in the shop's loyalty programme"),
@@ -130,8 +147,10 @@ TAXONOMY: Final = Taxonomy(
         Tag("rfm_frequency", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "How often ordered among all, 1 to 5 (most)"),
         Tag("rfm_monetary", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "How much paid among all, 1 to 5 (most)"),
         Tag("ltv_90d", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "Spend expected in 90 days, in currency units"),
+        # Rests on operation data as well: told only where both classes are allowed.
+        _derived("aarrr_stage", _TRANSACTION, ADVERTISING_PURPOSES, "Furthest stage with the shop", AARRR_VALUES),
         # What the person's relations show.
-        _text("influence_tier", DataClass.SOCIAL, TARGETING_PURPOSES, "Reach of what the person shares"),
+        _derived("influence_tier", DataClass.SOCIAL, TARGETING_PURPOSES, "Reach of what the person shares", TIERS),
         _text("community", DataClass.SOCIAL, TARGETING_PURPOSES, "Community found in consented relations"),
         # Interests formed by orders, refunds and coupons are of the class TRANSACTION, others of this one.
         Tag(
@@ -151,5 +170,7 @@ ACTIVITY_PURPOSES: Final = ALL_PURPOSES
 """What counts of behaviour may be used for."""
 WARDROBE_PURPOSES: Final = ADVERTISING_PURPOSES
 """What is owned, and in which sizes, may be used for."""
+RELATION_PURPOSES: Final = ADVERTISING_PURPOSES
+"""What relations to brands may be used for."""
 USUAL_REPLACEMENT_US: Final[Mapping[str, int]] = {}
 """By category, after how long one is usually bought again."""

@@ -6,9 +6,11 @@ from typing import Final
 
 from bihuan_profile.domain.behaviour import Behaviour, data_class_of
 from bihuan_profile.domain.decay import Weights, instant_factor, long_factor
+from bihuan_profile.domain.derived import derived_attributes
 from bihuan_profile.domain.governance import DataClass, Permit
 from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.record import Fact, Record
+from bihuan_profile.domain.relations import RelationView, relations_told
 from bihuan_profile.domain.segments import SEGMENTS
 from bihuan_profile.domain.standing import Standing, derived_facts, standing
 from bihuan_profile.domain.taxonomy import (
@@ -80,7 +82,7 @@ class OwnedView:
 
 @dataclass(frozen=True, slots=True)
 class ProfileView:
-    """What may be told. `withheld_count` counts attributes, interests, activities, segments and RFM that may not be."""
+    """What may be told. `withheld_count` counts whatever of it may not be."""
 
     attributes: tuple[AttributeView, ...] = ()
     interests: tuple[InterestView, ...] = ()
@@ -91,6 +93,7 @@ class ProfileView:
     empty: bool = True
     owned: tuple[OwnedView, ...] = ()
     sizes: tuple[SizeShare, ...] = ()
+    relations: tuple[RelationView, ...] = ()
 
 
 def release(
@@ -100,16 +103,18 @@ def release(
     What `permit` lets out of `record` at `now_us`.
 
     A read at an instant before the newest event is answered as of that event. An attribute that the taxonomy does not
-    know (any more) is withheld. What is told of an attribute wins over what a rule derives from `population`.
+    know (any more) is withheld, and so is one that was set before a rule came to make it. What is told of any other
+    attribute wins over what a rule derives from `population`.
     """
     age_us = now_us - record.reference_us
     place = standing(record, now_us, population)
-    attributes, withheld_attributes = _attributes(record, derived_facts(place), permit, taxonomy)
+    attributes, withheld_attributes = _attributes(record, derived_facts(place), permit, now_us, taxonomy)
     interests, withheld_interests = _interests(record, permit, age_us)
     activities, withheld_activities = _activities(record, permit, age_us)
     segments, withheld_segments = _segments(record, permit, now_us)
     rfm, withheld_rfm = _rfm(record, place, permit, age_us)
     owned, sizes, withheld_owned = _wardrobe(record, permit)
+    relations, withheld_relations = relations_told(record, permit, now_us)
     return ProfileView(
         attributes,
         interests,
@@ -121,23 +126,31 @@ def release(
         + withheld_activities
         + withheld_segments
         + withheld_rfm
-        + withheld_owned,
+        + withheld_owned
+        + withheld_relations,
         empty=not record.facts and not record.counts,
         owned=owned,
         sizes=sizes,
+        relations=relations,
     )
 
 
 def _attributes(
-    record: Record, derived: Mapping[str, Fact], permit: Permit, taxonomy: Taxonomy
+    record: Record, derived: Mapping[str, Fact], permit: Permit, now_us: int, taxonomy: Taxonomy
 ) -> tuple[tuple[AttributeView, ...], int]:
     known = {**derived, **record.facts} if derived else record.facts
     told = []
     for name, fact in sorted(known.items()):
         tag = taxonomy.get(name)
-        if tag is not None and permit.allows(tag.data_class, tag.purposes):
-            told.append(AttributeView(name, fact, tag.data_class, name not in record.facts))
-    return tuple(told), len(known) - len(told)
+        if tag is None or not permit.allows(tag.data_class, tag.purposes):
+            continue
+        set_by_caller = name in record.facts
+        if not (tag.derived and set_by_caller):
+            told.append(AttributeView(name, fact, tag.data_class, derived=not set_by_caller))
+    withheld = len(known) - len(told)
+    made, withheld_derived = derived_attributes(record, permit, now_us, taxonomy)
+    told.extend(AttributeView(tag.name, fact, tag.data_class, derived=True) for tag, fact in made)
+    return tuple(told), withheld + withheld_derived
 
 
 def _interests(record: Record, permit: Permit, age_us: int) -> tuple[tuple[InterestView, ...], int]:

@@ -1,7 +1,7 @@
 """Audiences: a named set of persons, how it was defined, and how far its building is."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
@@ -52,6 +52,19 @@ def changed_by(members: MemberSet, add: Sequence[int], remove: Sequence[int]) ->
     return members
 
 
+def settle(members: MemberSet, absorbed: Mapping[int, int], erased: Iterable[int]) -> None:
+    """Put survivors in place of absorbed persons (by their ids), and take every erased person out."""
+    for person_id in absorbed:
+        if person_id in members:
+            members.discard(person_id)
+            survivor_id = absorbed[person_id]
+            while survivor_id in absorbed:
+                survivor_id = absorbed[survivor_id]
+            members.add(survivor_id)
+    for person_id in erased:
+        members.discard(person_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Audience:
     """
@@ -83,8 +96,31 @@ class Audience:
         return replace(self, state=AudienceState.READY, size=size, revision=self.revision + 1, progress=1.0, failure="")
 
     def failed(self, failure: str) -> "Audience":
-        """Given up, and why."""
-        return replace(self, state=AudienceState.FAILED, failure=failure)
+        """Given up, and why. One that was ready stays so, with the members that it had."""
+        state = AudienceState.READY if self.state is AudienceState.READY else AudienceState.FAILED
+        return replace(self, state=state, failure=failure)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAudience:
+    """What a caller asks for."""
+
+    audience_id: str
+    advertiser_id: str
+    display_name: str
+    create_time_us: int
+
+    def building(self, expression: str, digest: str) -> Audience:
+        """The audience before it has members."""
+        return Audience(
+            audience_id=self.audience_id,
+            advertiser_id=self.advertiser_id,
+            display_name=self.display_name,
+            expression=expression,
+            definition_sha256=digest,
+            state=AudienceState.BUILDING,
+            create_time_us=self.create_time_us,
+        )
 
 
 MAX_PERSON_ID = 2**63 - 1

@@ -3,8 +3,8 @@
 import grpc
 
 from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc
-from bihuan_scoring.domain.audiences import Audience, AudienceState
-from bihuan_scoring.use_cases.audiences import Audiences, NewAudience
+from bihuan_scoring.domain.audiences import Audience, AudienceState, NewAudience
+from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_shared.clock import Clock, to_timestamp
 from bihuan_shared.errors import NotYet
 
@@ -18,6 +18,7 @@ MembershipContext = grpc.aio.ServicerContext[
 MembersContext = grpc.aio.ServicerContext[
     audience_pb2.UpdateAudienceMembersRequest, audience_pb2.UpdateAudienceMembersResponse
 ]
+RefreshContext = grpc.aio.ServicerContext[audience_pb2.RefreshAudienceRequest, audience_pb2.RefreshAudienceResponse]
 DeleteContext = grpc.aio.ServicerContext[audience_pb2.DeleteAudienceRequest, audience_pb2.DeleteAudienceResponse]
 ErasureContext = grpc.aio.ServicerContext[audience_pb2.DeletePersonRequest, audience_pb2.DeletePersonResponse]
 
@@ -96,6 +97,13 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
             [person.person_id for person in request.remove_persons],
         )
         return audience_pb2.UpdateAudienceMembersResponse(audience=_message(audience))
+
+    async def RefreshAudience(  # noqa: N802
+        self, request: audience_pb2.RefreshAudienceRequest, _context: RefreshContext
+    ) -> audience_pb2.RefreshAudienceResponse:
+        """The audience as it stands; it is building until its members are anew."""
+        audience = await self._audiences.refresh(request.audience_id, request.advertiser_id)
+        return audience_pb2.RefreshAudienceResponse(audience=_message(audience))
 
     async def DeleteAudience(  # noqa: N802
         self, request: audience_pb2.DeleteAudienceRequest, _context: DeleteContext

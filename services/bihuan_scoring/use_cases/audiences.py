@@ -2,31 +2,24 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bihuan_scoring.domain.audiences import (
     MAX_PERSON_ID,
     Audience,
     AudienceState,
     MemberSet,
+    NewAudience,
     changed_by,
     definition_sha256,
     require_persons,
+    settle,
 )
 from bihuan_scoring.use_cases.ports import AudienceStore, MemberSets, Profiles
+from bihuan_scoring.use_cases.refreshing import Refreshes
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.targeting import audiences_of, canonical, check, parse
-
-
-@dataclass(frozen=True, slots=True)
-class NewAudience:
-    """What a caller asks for."""
-
-    audience_id: str
-    advertiser_id: str
-    display_name: str
-    create_time_us: int
 
 
 class Audiences:
@@ -47,6 +40,7 @@ class Audiences:
         self.waiting = asyncio.Event()
         self.progress: dict[str, float] = {}
         """How far the building of each audience is, in [0, 1)."""
+        self.refreshes = Refreshes()
 
     async def load(self) -> None:
         """
@@ -64,11 +58,8 @@ class Audiences:
                     members = await asyncio.to_thread(self._sets.load, audience.members_name)
                     self._members[audience.audience_id] = members
                 except FailedPrecondition as error:
-                    changed.append(
-                        replace(audience, state=AudienceState.BUILDING)
-                        if audience.expression
-                        else audience.failed(error.detail)
-                    )
+                    lost = replace(audience, state=AudienceState.BUILDING)
+                    changed.append(lost if audience.expression else lost.failed(error.detail))
         await self._store.update(changed)
         kept = frozenset(audience.members_name for audience in await self._store.all())
         await asyncio.to_thread(self._sets.keep_only, kept)
@@ -88,7 +79,7 @@ class Audiences:
             if existing is not None:
                 return existing
             self._settle(members)
-            audience = _building(new, "", digest).ready(len(members))
+            audience = new.building("", digest).ready(len(members))
             await asyncio.to_thread(self._sets.save, audience.members_name, members)
             stored = await self._store.insert(audience)
             self._members[new.audience_id] = members
@@ -115,7 +106,7 @@ class Audiences:
             missing = sorted(audiences_of(parsed) - self._members.keys())
             if missing:
                 raise FailedPrecondition(f"the expression names an audience that is not ready: {missing[0]}")
-            stored = await self._store.insert(_building(new, text, digest))
+            stored = await self._store.insert(new.building(text, digest))
             self.waiting.set()
             return stored
 
@@ -138,6 +129,7 @@ class Audiences:
             deleted = await self._store.delete(audience_id)
             self._members.pop(audience_id, None)
             self.progress.pop(audience_id, None)
+            self.refreshes.forget(audience_id)
             await self._tidy()
             return deleted
 
@@ -232,16 +224,27 @@ class Audiences:
             await self._tidy()
 
     def _settle(self, members: MemberSet) -> None:
-        """Put survivors in place of absorbed persons, and take every erased person out."""
-        for person_id in self._absorbed:
-            if person_id in members:
-                members.discard(person_id)
-                survivor_id = self._absorbed[person_id]
-                while survivor_id in self._absorbed:
-                    survivor_id = self._absorbed[survivor_id]
-                members.add(survivor_id)
-        for person_id in self._erased:
-            members.discard(person_id)
+        settle(members, self._absorbed, self._erased)
+
+    async def refresh(self, audience_id: str, advertiser_id: str) -> Audience:
+        """
+        Ask for an audience to be built anew; its members serve on until that is done, and then change at once.
+
+        Raises NotFound where the advertiser has no such audience, FailedPrecondition where it is a list.
+        """
+        audience = await self.get(audience_id)
+        if audience.advertiser_id != advertiser_id:
+            raise NotFound(f"no audience {audience_id}")
+        if not audience.expression:
+            raise FailedPrecondition(f"audience {audience_id} is a list, which has no expression to be built from")
+        self.refreshes.ask([audience_id])
+        self.waiting.set()
+        return self._with_progress(audience)
+
+    async def refresh_all(self) -> None:
+        """Ask for every audience of an expression to be built anew."""
+        self.refreshes.ask([audience.audience_id for audience in await self._store.all() if audience.expression])
+        self.waiting.set()
 
     async def publish(self, audience: Audience, members: MemberSet) -> None:
         """
@@ -260,13 +263,17 @@ class Audiences:
         self.progress.pop(audience.audience_id, None)
 
     async def give_up(self, audience: Audience, failure: str) -> None:
-        """The building of an audience failed for good."""
-        await self._store.update([audience.failed(failure)])
+        """The building of an audience failed for good; where it was built before, its members stay."""
+        async with self.changing:
+            current = await self._store.get(audience.audience_id)
+            if current is not None and current.definition_sha256 == audience.definition_sha256:
+                await self._store.update([current.failed(failure)])
         self.progress.pop(audience.audience_id, None)
+        self.refreshes.forget(audience.audience_id)
 
     async def to_build(self) -> Sequence[Audience]:
-        """Audiences that wait to be built."""
-        return [audience for audience in await self._store.all() if audience.state is AudienceState.BUILDING]
+        """Audiences that wait to be built, for the first time or anew."""
+        return [one for one in await self._store.all() if self._waits(one)]
 
     def build_set(self, person_ids: Sequence[int]) -> MemberSet:
         """A set of persons; blocks."""
@@ -279,22 +286,14 @@ class Audiences:
         return None if existing is None else self._with_progress(existing)
 
     def _with_progress(self, audience: Audience) -> Audience:
-        if audience.state is not AudienceState.BUILDING:
+        if not self._waits(audience):
             return audience
-        return replace(audience, progress=self.progress.get(audience.audience_id, 0.0))
+        progress = self.progress.get(audience.audience_id, 0.0)
+        return replace(audience, state=AudienceState.BUILDING, progress=progress)
+
+    def _waits(self, audience: Audience) -> bool:
+        return audience.state is AudienceState.BUILDING or audience.audience_id in self.refreshes
 
     async def _tidy(self) -> None:
         kept = frozenset(audience.members_name for audience in await self._store.all())
         await asyncio.to_thread(self._sets.keep_only, kept)
-
-
-def _building(new: NewAudience, expression: str, digest: str) -> Audience:
-    return Audience(
-        audience_id=new.audience_id,
-        advertiser_id=new.advertiser_id,
-        display_name=new.display_name,
-        expression=expression,
-        definition_sha256=digest,
-        state=AudienceState.BUILDING,
-        create_time_us=new.create_time_us,
-    )

@@ -36,6 +36,15 @@ class AudienceBuilder:
             self._audiences.waiting.clear()
             await self.build_waiting()
 
+    async def refresh_regularly(self, every_s: float) -> None:
+        """Ask for everything to be built anew, again and again; stages change by time alone. Never returns."""
+        while True:
+            await self._sleep(every_s)
+            try:
+                await self._audiences.refresh_all()
+            except BihuanError as error:
+                _log.warning("audiences could not be refreshed", reason=error.reason)
+
     async def build_waiting(self) -> None:
         """
         Build every audience that waits.
@@ -60,7 +69,7 @@ class AudienceBuilder:
             await self._audiences.give_up(audience, failure)
 
     async def _build(self, waiting: Sequence[Audience]) -> None:
-        taxonomy = await self._profiles.taxonomy()
+        taxonomy, asked = await self._profiles.taxonomy(), self._audiences.refreshes.asked()
         expressions: dict[str, Expression] = {}
         for audience in waiting:
             try:
@@ -83,6 +92,7 @@ class AudienceBuilder:
                     person_ids = sorted(found[audience.audience_id])
                     members = await asyncio.to_thread(self._audiences.build_set, person_ids)
                     await self._audiences.publish(audience, members)
+                    self._audiences.refreshes.done(audience.audience_id, asked.get(audience.audience_id))
 
     def _match(
         self, persons: Sequence[PersonFacts], expressions: Mapping[str, Expression], found: Mapping[str, set[int]]

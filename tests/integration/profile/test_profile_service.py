@@ -68,8 +68,9 @@ async def test_what_is_ingested_and_set_is_visible_to_the_next_read(profile: "Pr
     assert changed.changed_count == 2
     told = (await profile.GetProfile(ask())).profile
     assert told.person_id == 7
-    assert [(a.name, a.text, a.data_class) for a in told.attributes] == [
-        ("age", "25-34", common.DATA_CLASS_REGISTRATION)
+    assert [(a.name, a.text, a.data_class, a.derived) for a in told.attributes] == [
+        ("age", "25-34", common.DATA_CLASS_REGISTRATION, False),
+        ("aarrr_stage", "revenue", common.DATA_CLASS_TRANSACTION, True),
     ]
     assert [i.tag for i in told.interests] == ["category:tea"]
     assert told.interests[0].long_term == pytest.approx(1.0, rel=1e-3)

@@ -31,7 +31,15 @@ from bihuan_gateway.control.reports import FigureDifference, ReportQuery, Report
 from bihuan_gateway.control.specs import Member
 from bihuan_gateway.control.terms import AdvertiserTerms, CampaignTerms, PlacementTerms, Terms
 from bihuan_gateway.outside import Outside
-from bihuan_shared.errors import AlreadyExists, BihuanError, FieldViolation, InvalidArgument, NotFound, Unavailable
+from bihuan_shared.errors import (
+    AlreadyExists,
+    BihuanError,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+)
 from bihuan_shared.targeting import Expression, ExpressionInvalid, TagType, check, parse
 from tests.unit.gateway_control.settlers import FakeSettlement
 
@@ -152,6 +160,13 @@ class FakeAudiences:
         if audience_id not in self.made:
             raise NotFound("no such audience")
         return AudienceStatus("ready", len(self.made[audience_id][3]), 1.0, "")
+
+    async def refresh(self, audience_id: str, advertiser_id: str) -> AudienceStatus:
+        owner, _, expression, _ = self.made[audience_id]
+        assert owner == advertiser_id
+        if not expression:
+            raise FailedPrecondition("a list")
+        return AudienceStatus("building", 0, 0.0, "")
 
 
 class FakeTaxonomy:

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import httpx
+import pytest
 
 from bihuan_gateway.app import build
 from bihuan_gateway.control.reports import METRICS, ReportRow
@@ -53,6 +54,42 @@ async def test_audience_is_a_list_or_an_expression(admin: Api, tree: dict[str, o
     assert (await admin.call("POST", "/v1/audiences", both)).status_code == 400
     assert (await admin.call("POST", "/v1/audiences", {**body, "expression": "age >"})).status_code == 400
     assert (await admin.make("/v1/audiences", {**body, "expression": "age > 1"}))["expression"] == "age > 1"
+
+
+async def test_preset_of_dormant_relations_is_an_expression_that_can_be_refreshed(
+    admin: Api, tree: dict[str, object]
+) -> None:
+    body = {"id": "back", "advertiser_id": "acme", "display_name": "Come back", "preset": "reactivation"}
+    made = await admin.make("/v1/audiences", {**body, "brand": 'tea "no. 1"'})
+    assert made["expression"] == 'segment("relation:dormant:tea \\"no. 1\\"")'
+    assert "preset" not in made
+    answer = await admin.call("POST", "/v1/audiences/back:refresh", None)
+    assert (answer.status_code, answer.json()["state"]) == (202, "building")
+    await admin.make("/v1/audiences", {**body, "id": "list", "members": members(1), "preset": None})
+    assert (await admin.call("POST", "/v1/audiences/list:refresh", None)).status_code == 409
+    assert (await admin.call("POST", "/v1/audiences/nobody:refresh", None)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"preset": "reactivation"}, "/brand"),
+        ({"brand": "tea"}, "/brand"),
+        ({"preset": "reactivation", "brand": "a\nb"}, "/brand"),
+        ({"preset": "reactivation", "brand": ""}, "/brand"),
+        ({"preset": "reactivation", "brand": "b" * 97}, "/brand"),
+        ({"preset": "resurrection", "brand": "tea"}, "/preset"),
+        ({"preset": "reactivation", "brand": "tea", "expression": "age > 1"}, "/preset"),
+        ({"preset": "reactivation", "brand": "tea", "members": members(1)}, "/members"),
+    ],
+)
+async def test_wrong_preset_names_its_field(
+    admin: Api, tree: dict[str, object], changes: dict[str, object], pointer: str
+) -> None:
+    body = {"advertiser_id": "acme", "display_name": "Come back", **changes}
+    answer = await admin.call("POST", "/v1/audiences", body)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == pointer
 
 
 async def test_deposit_is_named_by_its_idempotency_key(admin: Api, tree: dict[str, object]) -> None:

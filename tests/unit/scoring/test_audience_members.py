@@ -7,7 +7,8 @@ import pytest
 
 from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
 from bihuan_scoring.bitmap_store import BitmapFiles
-from bihuan_scoring.use_cases.audiences import Audiences, NewAudience
+from bihuan_scoring.domain.audiences import NewAudience
+from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_shared.errors import FailedPrecondition, InvalidArgument, NotFound
 from bihuan_shared.person_change import PersonPart, PersonsChange
 from bihuan_shared.sql import Database

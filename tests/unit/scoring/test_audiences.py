@@ -8,9 +8,9 @@ import pytest
 
 from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
 from bihuan_scoring.bitmap_store import BitmapFiles
-from bihuan_scoring.domain.audiences import AudienceState, estimated_progress
+from bihuan_scoring.domain.audiences import AudienceState, NewAudience, estimated_progress
 from bihuan_scoring.domain.facts import PersonFacts
-from bihuan_scoring.use_cases.audiences import Audiences, NewAudience
+from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from bihuan_shared.person_change import PersonPart, PersonsChange

@@ -9,6 +9,7 @@ from bihuan_gateway.data.hops.coalescer import Coalescer
 from bihuan_gateway.data.hops.wire import consent_message
 from bihuan_gateway.data.ports import Behaviour, Consent, Fact, IngestOutcome, ProfileView, Resolved, Value
 from bihuan_shared.clock import to_timestamp
+from bihuan_shared.profile_segments import segments_of
 
 if TYPE_CHECKING:  # stubs of asyncio exist for type checkers only
     from bihuan.profile.v1.profile_pb2_grpc import ProfileServiceAsyncStub
@@ -22,12 +23,13 @@ _OUTCOMES = {
 class ServedProfile:
     """A profile as it came over the wire; the message goes on to scoring unchanged."""
 
-    __slots__ = ("_attributes", "_interests", "message")
+    __slots__ = ("_attributes", "_interests", "_segments", "message")
 
     def __init__(self, message: profile_pb2.Profile) -> None:
         self.message = message
         self._attributes: dict[str, Value] | None = None
         self._interests: dict[str, tuple[float, float]] | None = None
+        self._segments: frozenset[str] | None = None
 
     def attribute(self, name: str) -> Value | None:
         """Return the value of an attribute."""
@@ -51,8 +53,10 @@ class ServedProfile:
         return self._interests.get(tag, (0.0, 0.0))
 
     def in_segment(self, segment_id: str) -> bool:
-        """Tell whether the person is in a rule-made segment."""
-        return segment_id in self.message.segments
+        """Tell whether the person is in a rule-made segment, those that relations to brands make among them."""
+        if self._segments is None:
+            self._segments = segments_of(self.message)
+        return segment_id in self._segments
 
     def record(self) -> bytes:
         """Return the serialized message as it was served."""

@@ -359,7 +359,9 @@ class Relation(_message.Message):
     """How far the person has come."""
     @_builtins.property
     def since_time(self) -> _timestamp_pb2.Timestamp:
-        """Since when the stage holds."""
+        """Since when the stage is known to hold without a break; it may have held longer, but for a dormant one, where it is
+        the instant at which the relation fell asleep.
+        """
 
     def __init__(
         self,

@@ -30,9 +30,9 @@ class _AudienceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Audienc
     AUDIENCE_STATE_UNSPECIFIED: _AudienceState.ValueType  # 0
     """Not used."""
     AUDIENCE_STATE_BUILDING: _AudienceState.ValueType  # 1
-    """Being built; it has no members yet."""
+    """Being built: for the first time, with no members yet, or anew, with the members of before."""
     AUDIENCE_STATE_READY: _AudienceState.ValueType  # 2
-    """Ready."""
+    """Ready. A `failure` says that it could not be built anew, and its members are those of before."""
     AUDIENCE_STATE_FAILED: _AudienceState.ValueType  # 3
     """The building failed; see `failure`."""
 
@@ -42,9 +42,9 @@ class AudienceState(_AudienceState, metaclass=_AudienceStateEnumTypeWrapper):
 AUDIENCE_STATE_UNSPECIFIED: AudienceState.ValueType  # 0
 """Not used."""
 AUDIENCE_STATE_BUILDING: AudienceState.ValueType  # 1
-"""Being built; it has no members yet."""
+"""Being built: for the first time, with no members yet, or anew, with the members of before."""
 AUDIENCE_STATE_READY: AudienceState.ValueType  # 2
-"""Ready."""
+"""Ready. A `failure` says that it could not be built anew, and its members are those of before."""
 AUDIENCE_STATE_FAILED: AudienceState.ValueType  # 3
 """The building failed; see `failure`."""
 Global___AudienceState: _TypeAlias = AudienceState  # noqa: Y015
@@ -536,6 +536,56 @@ class UpdateAudienceMembersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateAudienceMembersResponse: _TypeAlias = UpdateAudienceMembersResponse  # noqa: Y015
+
+@_typing.final
+class RefreshAudienceRequest(_message.Message):
+    """Request of RefreshAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    audience_id: _builtins.str
+    """Names it."""
+    advertiser_id: _builtins.str
+    """Whose it is."""
+    def __init__(
+        self,
+        *,
+        audience_id: _builtins.str = ...,
+        advertiser_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "audience_id", b"audience_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefreshAudienceRequest: _TypeAlias = RefreshAudienceRequest  # noqa: Y015
+
+@_typing.final
+class RefreshAudienceResponse(_message.Message):
+    """Response of RefreshAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def audience(self) -> Global___Audience:
+        """As it stands now."""
+
+    def __init__(
+        self,
+        *,
+        audience: Global___Audience | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefreshAudienceResponse: _TypeAlias = RefreshAudienceResponse  # noqa: Y015
 
 @_typing.final
 class DeleteAudienceRequest(_message.Message):

@@ -65,6 +65,11 @@ class AudienceServiceStub:
                 request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersRequest.SerializeToString,
                 response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersResponse.FromString,
                 _registered_method=True)
+        self.RefreshAudience = channel.unary_unary(
+                '/bihuan.scoring.v1.AudienceService/RefreshAudience',
+                request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceRequest.SerializeToString,
+                response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceResponse.FromString,
+                _registered_method=True)
         self.DeleteAudience = channel.unary_unary(
                 '/bihuan.scoring.v1.AudienceService/DeleteAudience',
                 request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.DeleteAudienceRequest.SerializeToString,
@@ -125,6 +130,14 @@ class AudienceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefreshAudience(self, request, context):
+        """Builds an audience of an expression anew, in the background; its members serve on until then. NOT_FOUND for an
+        audience of another advertiser, FAILED_PRECONDITION for a list. Audiences are refreshed regularly as well.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteAudience(self, request, context):
         """Deletes an audience.
         """
@@ -171,6 +184,11 @@ def add_AudienceServiceServicer_to_server(servicer, server):
                     servicer.UpdateAudienceMembers,
                     request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersRequest.FromString,
                     response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersResponse.SerializeToString,
+            ),
+            'RefreshAudience': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefreshAudience,
+                    request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceRequest.FromString,
+                    response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceResponse.SerializeToString,
             ),
             'DeleteAudience': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteAudience,
@@ -346,6 +364,33 @@ class AudienceService:
             '/bihuan.scoring.v1.AudienceService/UpdateAudienceMembers',
             bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersRequest.SerializeToString,
             bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefreshAudience(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.scoring.v1.AudienceService/RefreshAudience',
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceRequest.SerializeToString,
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceResponse.FromString,
             options,
             channel_credentials,
             insecure,

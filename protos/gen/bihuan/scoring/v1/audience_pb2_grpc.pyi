@@ -49,6 +49,10 @@ class AudienceServiceStub:
     """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
     audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
     """
+    RefreshAudience: _grpc.UnaryUnaryMultiCallable[_audience_pb2.RefreshAudienceRequest, _audience_pb2.RefreshAudienceResponse]
+    """Builds an audience of an expression anew, in the background; its members serve on until then. NOT_FOUND for an
+    audience of another advertiser, FAILED_PRECONDITION for a list. Audiences are refreshed regularly as well.
+    """
     DeleteAudience: _grpc.UnaryUnaryMultiCallable[_audience_pb2.DeleteAudienceRequest, _audience_pb2.DeleteAudienceResponse]
     """Deletes an audience."""
     DeletePerson: _grpc.UnaryUnaryMultiCallable[_audience_pb2.DeletePersonRequest, _audience_pb2.DeletePersonResponse]
@@ -74,6 +78,10 @@ class AudienceServiceAsyncStub(AudienceServiceStub):
     UpdateAudienceMembers: _aio.UnaryUnaryMultiCallable[_audience_pb2.UpdateAudienceMembersRequest, _audience_pb2.UpdateAudienceMembersResponse]  # type: ignore[assignment]
     """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
     audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
+    """
+    RefreshAudience: _aio.UnaryUnaryMultiCallable[_audience_pb2.RefreshAudienceRequest, _audience_pb2.RefreshAudienceResponse]  # type: ignore[assignment]
+    """Builds an audience of an expression anew, in the background; its members serve on until then. NOT_FOUND for an
+    audience of another advertiser, FAILED_PRECONDITION for a list. Audiences are refreshed regularly as well.
     """
     DeleteAudience: _aio.UnaryUnaryMultiCallable[_audience_pb2.DeleteAudienceRequest, _audience_pb2.DeleteAudienceResponse]  # type: ignore[assignment]
     """Deletes an audience."""
@@ -133,6 +141,16 @@ class AudienceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_audience_pb2.UpdateAudienceMembersResponse, _abc.Awaitable[_audience_pb2.UpdateAudienceMembersResponse]]:
         """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
         audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
+        """
+
+    @_abc_1.abstractmethod
+    def RefreshAudience(
+        self,
+        request: _audience_pb2.RefreshAudienceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audience_pb2.RefreshAudienceResponse, _abc.Awaitable[_audience_pb2.RefreshAudienceResponse]]:
+        """Builds an audience of an expression anew, in the background; its members serve on until then. NOT_FOUND for an
+        audience of another advertiser, FAILED_PRECONDITION for a list. Audiences are refreshed regularly as well.
         """
 
     @_abc_1.abstractmethod
