@@ -28,6 +28,9 @@ from bihuan_gateway.control.report_desk import ReportDesk
 from bihuan_gateway.control.serving import LiveSnapshots
 from bihuan_gateway.control.settlement import Settlement
 from bihuan_gateway.control.tables import METADATA, SCHEMA
+from bihuan_gateway.control.tag_relay import TagRelay
+from bihuan_gateway.control.tag_store import SqlTags
+from bihuan_gateway.control.tags import TagDesk
 from bihuan_gateway.control.terms_relay import TermsRelay
 from bihuan_gateway.control.use_cases import Catalogue
 from bihuan_gateway.control.webhook_desk import WebhookDesk
@@ -36,29 +39,7 @@ from bihuan_gateway.edge import Edge, EdgeRules
 from bihuan_gateway.hops import Hops
 from bihuan_gateway.outside import Outside
 from bihuan_gateway.planes import BuildDataPlane, DataPlane, NamedRoute, PlaneParts
-from bihuan_gateway.routes import (
-    ad_groups,
-    advertisers,
-    api_keys,
-    audiences,
-    bookings,
-    campaigns,
-    creatives,
-    docs,
-    invalid_traffic,
-    ledger,
-    not_yet,
-    operations,
-    orders,
-    payables,
-    placements,
-    promoter_links,
-    promoters,
-    publishers,
-    reports,
-    settlement,
-    webhooks,
-)
+from bihuan_gateway.routes.routers import ROUTERS
 from bihuan_gateway.routes.wire import ControlPlane
 from bihuan_gateway.settings import Settings
 from bihuan_shared.clock import Clock, clock_from
@@ -72,29 +53,6 @@ PUBLIC = ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/t")
 """Paths, with everything below them, that need no API key."""
 HOT = frozenset({"/v1/decisions", "/t/i/{token}", "/t/v/{token}", "/t/l/{token}", "/t/c/{token}", "/t/p/{link}"})
 """Route templates that every page view meets."""
-_ROUTES = (
-    advertisers,
-    campaigns,
-    ad_groups,
-    creatives,
-    placements,
-    audiences,
-    publishers,
-    promoters,
-    promoter_links,
-    payables,
-    bookings,
-    api_keys,
-    webhooks,
-    reports,
-    ledger,
-    invalid_traffic,
-    settlement,
-    orders,
-    operations,
-    not_yet,
-    docs,
-)
 
 
 @dataclass(slots=True)
@@ -106,6 +64,7 @@ class Running:
     snapshots: LiveSnapshots
     relay: TermsRelay
     booking_relay: BookingRelay
+    tag_relay: TagRelay
 
 
 @dataclass(slots=True)
@@ -127,6 +86,7 @@ class _Parts:
             clock=self.clock,
             random_bytes=os.urandom,
             after_write=self._after_write,
+            tags=SqlTags(self.database),
             auto_approve=self.settings.auto_approve,
         )
 
@@ -155,6 +115,8 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         on_taken=snapshots.refresh,
         on_pending=metrics.TERMS_PENDING.set,
     )
+    own_tags = SqlTags(database)
+    tag_relay = TagRelay(own_tags, outside.tags, wait_s=settings.terms_wait_s, on_pending=metrics.TAGS_PENDING.set)
     bookings = SqlBookings(database)
     booking_relay = BookingRelay(
         bookings, outside.bookings, wait_s=settings.terms_wait_s, on_pending=metrics.BOOKINGS_PENDING.set
@@ -173,8 +135,9 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
         bookings=BookingDesk(bookings, store, outside.bookings, clock, os.urandom, booking_relay.push_soon),
         reports=ReportDesk(catalogue, outside.reports),
         webhooks=WebhookDesk(catalogue, webhook_secrets(settings)),
+        tags=TagDesk(own_tags, store, outside.taxonomy, clock, tag_relay.push_soon),
     )
-    return Running(control, authenticator, snapshots, relay, booking_relay)
+    return Running(control, authenticator, snapshots, relay, booking_relay, tag_relay)
 
 
 def _mount(app: FastAPI, plane: DataPlane) -> None:
@@ -202,6 +165,7 @@ async def _start(
         ("snapshots", running.snapshots.run),
         ("terms", running.relay.run),
         ("bookings", running.booking_relay.run),
+        ("tags", running.tag_relay.run),
         ("leads", build_courier(settings, database, hops, clock, stack)),
     ]
     checks: list[Callable[[], Awaitable[bool]]] = [database.ping]
@@ -263,8 +227,8 @@ def build(
         title="Bihuan", version=VERSION, lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
     )
     problem.install(app)
-    for module in _ROUTES:
-        app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.router.routes[:] = [NamedRoute.like(route) for route in app.router.routes]
     app.state.openapi_fragment = {}
     app.add_middleware(Edge, rules=edge_rules(settings), authenticator=lambda: app.state.authenticator)

@@ -15,6 +15,7 @@ HTTP_DURATION = Histogram(
 )
 TERMS_PENDING = Gauge("bihuan_terms_outbox_rows", "Resources whose newest terms attribution has not taken.")
 BOOKINGS_PENDING = Gauge("bihuan_bookings_outbox_rows", "Bookings that attribution has neither taken nor refused.")
+TAGS_PENDING = Gauge("bihuan_tags_outbox_rows", "Advertisers whose private tags profile has refused.")
 LEAD_DELIVERIES = Counter(
     "bihuan_lead_deliveries_total",
     "Leads, by what became of them: `delivered`, `nurtured`, `refused` by the receiver, or why it was not reached.",

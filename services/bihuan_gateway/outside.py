@@ -1,6 +1,7 @@
 """The part of the composition root that names how other services are reached."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from bihuan_gateway.control.attribution_hop import AttributionHop
 from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, TaxonomyHop
@@ -14,8 +15,15 @@ from bihuan_gateway.control.report_desk import Reports
 from bihuan_gateway.control.reports_hop import ReportsHop
 from bihuan_gateway.control.settlement import SettlementBooks
 from bihuan_gateway.control.settlement_hop import SettlementHop
+from bihuan_gateway.control.tag_hop import TagHop
+from bihuan_gateway.control.tag_relay import TagSink
+from bihuan_gateway.control.tags import PlatformTaxonomy
 from bihuan_gateway.control.terms_hop import TermsHop
 from bihuan_gateway.hops import Hops
+
+
+class TargetingTaxonomy(Taxonomy, PlatformTaxonomy, Protocol):
+    """The platform's tags, to check expressions against and to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,7 @@ class Outside:
 
     people: People
     audiences: Audiences
-    taxonomy: Taxonomy
+    taxonomy: TargetingTaxonomy
     terms: TermsSink
     books: Books
     payables: Payables
@@ -32,6 +40,7 @@ class Outside:
     settlement: SettlementBooks
     bookings: BookingBook
     reports: Reports
+    tags: TagSink
 
     @classmethod
     def over(cls, hops: Hops) -> "Outside":
@@ -47,4 +56,5 @@ class Outside:
             settlement=SettlementHop(hops.attribution),
             bookings=BookingHop(hops.attribution),
             reports=ReportsHop(hops.attribution),
+            tags=TagHop(hops.profile),
         )

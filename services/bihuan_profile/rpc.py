@@ -1,6 +1,7 @@
 """The wire side of profile: translates between messages and the domain, decides nothing."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import grpc
 
@@ -9,13 +10,18 @@ from bihuan_profile import wire
 from bihuan_profile.domain.governance import Purpose
 from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.taxonomy import Taxonomy
+from bihuan_profile.domain.view import ProfileView
 from bihuan_profile.explaining_wire import explanation_message
 from bihuan_profile.metrics import count_results
 from bihuan_profile.social_wire import relations_of
+from bihuan_profile.tags_wire import private_tags_of, tag_message
 from bihuan_profile.use_cases import ingesting, knowing, relating
 from bihuan_profile.use_cases.explaining import explain_profile
+from bihuan_profile.use_cases.knowing import NO_ADVERTISERS
 from bihuan_profile.use_cases.ports import Backoff, Journal, ProfileStore
+from bihuan_profile.use_cases.private_tags import PrivateTags, put_tags
 from bihuan_profile.use_cases.relating import EdgeJournal
+from bihuan_shared.callers import Role, current_caller
 from bihuan_shared.clock import Clock
 from bihuan_shared.errors import NotYet
 
@@ -43,6 +49,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         backoff: Backoff,
         journal: Journal,
         edges: EdgeJournal,
+        private: PrivateTags,
         population: Callable[[], Population | None] = lambda: None,
     ) -> None:
         self._store = store
@@ -51,6 +58,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         self._backoff = backoff
         self._journal = journal
         self._edges = edges
+        self._private = private
         self._population = population
 
     async def GetProfile(  # noqa: N802
@@ -58,21 +66,24 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
     ) -> profile_pb2.GetProfileResponse:
         """One profile."""
         query = wire.query_of(request)
-        views = await knowing.get_profiles(
-            self._store, self._taxonomy, self._clock.now_us(), [query], self._population()
-        )
-        return profile_pb2.GetProfileResponse(profile=wire.profile_message(query.person_id, views[0]))
+        (view,) = await self._views([query])
+        return profile_pb2.GetProfileResponse(profile=wire.profile_message(query.person_id, view))
 
     async def BatchGetProfiles(  # noqa: N802
         self, request: profile_pb2.BatchGetProfilesRequest, _context: BatchGetContext
     ) -> profile_pb2.BatchGetProfilesResponse:
         """One profile a query, in the same order."""
         queries = [wire.query_of(query) for query in request.queries]
-        views = await knowing.get_profiles(
-            self._store, self._taxonomy, self._clock.now_us(), queries, self._population()
-        )
+        views = await self._views(queries)
         profiles = [wire.profile_message(q.person_id, view) for q, view in zip(queries, views, strict=True)]
         return profile_pb2.BatchGetProfilesResponse(profiles=profiles)
+
+    async def _views(self, queries: list[knowing.Query]) -> list[ProfileView]:
+        advertisers = NO_ADVERTISERS.union(*(query.advertiser_ids for query in queries))
+        if advertisers and is_partner():
+            queries, advertisers = [replace(one, advertiser_ids=NO_ADVERTISERS) for one in queries], NO_ADVERTISERS
+        taxonomy = await self._private.for_advertisers(self._taxonomy, advertisers)
+        return await knowing.get_profiles(self._store, taxonomy, self._clock.now_us(), queries, self._population())
 
     async def IngestEvents(  # noqa: N802
         self, request: profile_pb2.IngestEventsRequest, _context: IngestContext
@@ -99,16 +110,19 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         """How many attributes changed."""
         now_us = self._clock.now_us()
         updates = wire.fact_updates_of(request.updates, now_us)
-        changed = await knowing.set_attributes(self._store, self._backoff, self._taxonomy, now_us, updates)
+        names = {name for update in updates for name, _ in update.facts}
+        taxonomy = await self._private.for_names(self._taxonomy, names)
+        changed = await knowing.set_attributes(self._store, self._backoff, taxonomy, now_us, updates)
         return profile_pb2.SetAttributesResponse(changed_count=changed)
 
     async def ScanProfiles(  # noqa: N802
         self, request: profile_pb2.ScanProfilesRequest, _context: ScanContext
     ) -> AsyncIterator[profile_pb2.ScanProfilesResponse]:
         """Every profile."""
-        purpose = Purpose(request.purpose)
-        now_us = self._clock.now_us()
-        async for batch in knowing.scan_profiles(self._store, self._taxonomy, now_us, purpose, self._population()):
+        purpose, advertisers = Purpose(request.purpose), frozenset(request.advertiser_ids)
+        taxonomy = await self._private.for_advertisers(self._taxonomy, advertisers)
+        now_us, population = self._clock.now_us(), self._population()
+        async for batch in knowing.scan_profiles(self._store, taxonomy, now_us, purpose, population, advertisers):
             yield profile_pb2.ScanProfilesResponse(
                 profiles=[wire.profile_message(person_id, view) for person_id, view in batch]
             )
@@ -146,10 +160,12 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         )
 
     async def PutTags(  # noqa: N802
-        self, _request: profile_pb2.PutTagsRequest, _context: PutTagsContext
+        self, request: profile_pb2.PutTagsRequest, _context: PutTagsContext
     ) -> profile_pb2.PutTagsResponse:
-        """Not built yet."""
-        raise NotYet("private tags are not taken in yet")
+        """How many tags are new or changed."""
+        tags = private_tags_of(request)
+        changed = await put_tags(self._private, self._backoff, request.advertiser_id, request.version, tags)
+        return profile_pb2.PutTagsResponse(changed_count=changed)
 
     async def DeleteProfile(  # noqa: N802
         self, request: profile_pb2.DeleteProfileRequest, _context: DeleteContext
@@ -161,7 +177,20 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         )
 
     async def ListTags(  # noqa: N802
-        self, _request: profile_pb2.ListTagsRequest, _context: ListContext
+        self, request: profile_pb2.ListTagsRequest, _context: ListContext
     ) -> profile_pb2.ListTagsResponse:
-        """The taxonomy."""
-        return profile_pb2.ListTagsResponse(tags=[wire.tag_message(tag) for tag in self._taxonomy.tags])
+        """The taxonomy, with the private tags of the advertiser asked for; partners get the platform's only."""
+        inside = not is_partner()
+        taxonomy = self._taxonomy
+        if inside and request.advertiser_id:
+            taxonomy = await self._private.as_stored(taxonomy, request.advertiser_id)
+        return profile_pb2.ListTagsResponse(
+            tags=[tag_message(tag) for tag in taxonomy.tags],
+            taxonomy_version=taxonomy.version,
+            store_epoch=await self._private.store.epoch() if inside else "",
+        )
+
+
+def is_partner() -> bool:
+    """Whether a partner makes the running call."""
+    return current_caller().role is Role.PARTNER

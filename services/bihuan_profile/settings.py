@@ -1,5 +1,6 @@
 """What profile can be told by its environment, `BIHUAN_PROFILE_*`."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -24,6 +25,8 @@ class Settings(ServerSettings):
     """How often all persons are looked over for quintiles and expected spend, by one of the processes."""
     recent_share: Annotated[float, Field(ge=0, le=1)] = RECENT_SHARE
     """Weight of recent spend in expected spend, beside the models of all of it; 0 suits where most order once."""
+    taxonomy: Path | None = None
+    """File of the platform's tags; those that come with the package where it is absent."""
 
     def store_url(self) -> str:
         """The URL of Redis or Valkey. ValueError where none is set: profiles are kept nowhere else."""

@@ -13,10 +13,9 @@ from bihuan_profile.domain.record import Fact, FactValue
 from bihuan_profile.domain.relation import RelationStage
 from bihuan_profile.domain.relations import RelationView
 from bihuan_profile.domain.standing import Standing
-from bihuan_profile.domain.taxonomy import Tag
-from bihuan_profile.domain.view import OwnedView, ProfileView
+from bihuan_profile.domain.view import AttributeView, OwnedView, ProfileView
 from bihuan_profile.use_cases.ingesting import Submission
-from bihuan_profile.use_cases.knowing import FactUpdate, Query
+from bihuan_profile.use_cases.knowing import NO_ADVERTISERS, FactUpdate, Query
 from bihuan_shared.clock import to_timestamp, to_us
 from bihuan_shared.errors import FieldViolation, InvalidArgument, NotYet
 from bihuan_shared.money import MAX_MICROS
@@ -59,7 +58,10 @@ def query_of(
     message: profile_pb2.ProfileQuery | profile_pb2.GetProfileRequest | profile_pb2.ExplainProfileRequest,
 ) -> Query:
     """One read."""
-    return Query(person_id_of(message.person), Purpose(message.purpose), consent_of(message.consent))
+    # Private tags are told, and made by no rule that could be explained.
+    named = () if isinstance(message, profile_pb2.ExplainProfileRequest) else message.advertiser_ids
+    advertisers = frozenset(named) if named else NO_ADVERTISERS
+    return Query(person_id_of(message.person), Purpose(message.purpose), consent_of(message.consent), advertisers)
 
 
 def submissions_of(events: Iterable[profile_pb2.BehaviourEvent], now_us: int) -> list[Submission]:
@@ -159,7 +161,7 @@ def profile_message(person_id: int, view: ProfileView) -> profile_pb2.Profile:
     """The message of what may be told about a person."""
     message = profile_pb2.Profile(
         person_id=person_id,
-        attributes=[_attribute(v.name, v.fact, v.data_class, derived=v.derived) for v in view.attributes],
+        attributes=[_attribute(v) for v in view.attributes],
         interests=[profile_pb2.Interest(tag=v.tag, long_term=v.long_term, instant=v.instant) for v in view.interests],
         activities=[
             profile_pb2.Activity(
@@ -226,12 +228,14 @@ def _relation(one: RelationView) -> profile_pb2.Relation:
     )
 
 
-def _attribute(name: str, fact: Fact, data_class: DataClass, *, derived: bool) -> profile_pb2.Attribute:
+def _attribute(view: AttributeView) -> profile_pb2.Attribute:
+    fact = view.fact
     message = profile_pb2.Attribute(
-        name=name,
+        name=view.name,
         update_time=to_timestamp(fact.time_us),
-        data_class=common_pb2.DataClass.ValueType(data_class),
-        derived=derived,
+        data_class=common_pb2.DataClass.ValueType(view.data_class),
+        confidence=view.confidence,
+        derived=view.derived,
     )
     if isinstance(fact.value, bool):
         message.flag = fact.value
@@ -240,16 +244,3 @@ def _attribute(name: str, fact: Fact, data_class: DataClass, *, derived: bool) -
     else:
         message.number = fact.value
     return message
-
-
-def tag_message(tag: Tag) -> profile_pb2.Tag:
-    """The message of a tag."""
-    return profile_pb2.Tag(
-        name=tag.name,
-        type=profile_pb2.TagType.ValueType(tag.type),
-        data_class=common_pb2.DataClass.ValueType(tag.data_class),
-        purposes=[common_pb2.Purpose.ValueType(purpose) for purpose in sorted(tag.purposes)],
-        values=tag.values,
-        description=tag.description,
-        derived=tag.derived,
-    )

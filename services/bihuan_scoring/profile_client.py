@@ -1,6 +1,6 @@
 """The profile service over gRPC."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 import grpc
 
@@ -24,18 +24,20 @@ class GrpcProfiles:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = profile_pb2_grpc.ProfileServiceStub(channel)
 
-    async def taxonomy(self) -> Mapping[str, TagType]:
-        """The type of every attribute that may be used for targeting; interests need no entry."""
-        response = await self._stub.ListTags(profile_pb2.ListTagsRequest())
+    async def taxonomy(self, advertiser_id: str) -> Mapping[str, TagType]:
+        """The type of every attribute that an advertiser may use for targeting; interests need no entry."""
+        response = await self._stub.ListTags(profile_pb2.ListTagsRequest(advertiser_id=advertiser_id))
         return {
             tag.name: _TYPES[tag.type]
             for tag in response.tags
             if tag.type in _TYPES and common_pb2.PURPOSE_TARGETING in tag.purposes
         }
 
-    async def scan(self) -> AsyncIterator[Sequence[PersonFacts]]:
-        """Every person whose facts may be used for targeting, in batches."""
-        request = profile_pb2.ScanProfilesRequest(purpose=common_pb2.PURPOSE_TARGETING)
+    async def scan(self, advertiser_ids: Collection[str]) -> AsyncIterator[Sequence[PersonFacts]]:
+        """Every person whose facts may be used for targeting, in batches, with private tags of some advertisers."""
+        request = profile_pb2.ScanProfilesRequest(
+            purpose=common_pb2.PURPOSE_TARGETING, advertiser_ids=sorted(advertiser_ids)
+        )
         async for response in self._stub.ScanProfiles(request, timeout=_SCAN_TIMEOUT_S):
             found = [audience_facts(profile) for profile in response.profiles]
             yield [person for person in found if person is not None]

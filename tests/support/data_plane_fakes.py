@@ -99,9 +99,11 @@ class FakeProfiles:
     profiles: dict[int, FakeProfile] = field(default_factory=dict)
     ingested: list[Behaviour] = field(default_factory=list)
     facts: list[tuple[Resolved, Sequence[Fact]]] = field(default_factory=list)
+    read_for: list[tuple[str, ...]] = field(default_factory=list)
 
-    async def read(self, person_id: int, consent: Consent) -> FakeProfile:
+    async def read(self, person_id: int, consent: Consent, advertiser_ids: tuple[str, ...]) -> FakeProfile:
         await self.faults.meet()
+        self.read_for.append(advertiser_ids)
         return self.profiles.get(person_id, FakeProfile())
 
     async def ingest(self, events: Sequence[Behaviour]) -> list[tuple[IngestOutcome, str]]:

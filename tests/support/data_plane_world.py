@@ -97,6 +97,7 @@ class World:
             keywords=frozenset(keywords),
             placement_ids=frozenset(placements),
             bid_micros=bid_micros,
+            names_private="." in targeting,
         )
         self.creatives += [
             Creative(

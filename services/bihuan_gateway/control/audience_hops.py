@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bihuan.common.v1 import common_pb2
@@ -11,6 +11,8 @@ from bihuan.profile.v1 import profile_pb2
 from bihuan.scoring.v1 import audience_pb2
 from bihuan_gateway.control.ports import AudienceStatus
 from bihuan_gateway.control.specs import Member
+from bihuan_gateway.control.tag_hop import platform_tags
+from bihuan_gateway.control.tags import PlatformTags
 from bihuan_gateway.hops import asked_by_us
 from bihuan_shared.errors import BihuanError, FieldViolation, Internal, InvalidArgument
 from bihuan_shared.targeting import Expression, ExpressionInvalid, TagType, check, parse
@@ -111,7 +113,7 @@ def _status(audience: audience_pb2.Audience) -> AudienceStatus:
 
 class TaxonomyHop:
     """
-    Implements `ports.Taxonomy` on profile's list of tags.
+    Implements `ports.Taxonomy` and `tags.PlatformTaxonomy` on profile's list of tags.
 
     The list is held for 30 s; where profile does not answer, an older one serves on.
     """
@@ -119,29 +121,33 @@ class TaxonomyHop:
     def __init__(self, stub: "ProfileServiceAsyncStub", *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._stub = stub
         self._monotonic = monotonic
-        self._types: dict[str, TagType] | None = None
+        self._listed: PlatformTags | None = None
+        self._types: dict[str, TagType] = {}
         self._fresh_until = 0.0
 
-    async def parse(self, text: str, pointer: str) -> Expression:
-        """Parse and check an expression."""
+    async def parse(self, text: str, pointer: str, private: Mapping[str, TagType]) -> Expression:
+        """Parse an expression and check it against the platform's tags and some private ones."""
         try:
             expression = parse(text)
-            check(expression, await self._taxonomy())
+            await self.platform()
+            check(expression, {**self._types, **private})
         except ExpressionInvalid as error:
             violation = FieldViolation(pointer, error.detail)
             raise InvalidArgument(error.detail, violation, reason=error.reason) from None
         return expression
 
-    async def _taxonomy(self) -> dict[str, TagType]:
-        if self._types is not None and self._monotonic() < self._fresh_until:
-            return self._types
+    async def platform(self) -> PlatformTags:
+        """Return the platform's taxonomy."""
+        if self._listed is not None and self._monotonic() < self._fresh_until:
+            return self._listed
         try:
             with asked_by_us():
                 answer = await self._stub.ListTags(profile_pb2.ListTagsRequest())
         except BihuanError:
-            if self._types is None:
+            if self._listed is None:
                 raise
-            return self._types
+            return self._listed
+        self._listed = platform_tags(answer)
         self._types = {tag.name: _TAG_TYPES[tag.type] for tag in answer.tags if tag.type in _TAG_TYPES}
         self._fresh_until = self._monotonic() + TAXONOMY_TTL_S
-        return self._types
+        return self._listed

@@ -52,7 +52,7 @@ class AudienceDesk:
         if await store.find(Kind.AUDIENCES, name) is not None:
             raise AlreadyExists("the id of this audience is taken")
         if spec.expression:
-            expression = await self.catalogue.taxonomy.parse(spec.expression, "/expression")
+            expression = await self.catalogue.parse(spec.expression, "/expression", spec.advertiser_id)
             await self.catalogue.check_audiences(expression, spec.advertiser_id, "/expression")
         persons = await self._resolve(members)
         status = await self.audiences.create(

@@ -1,6 +1,6 @@
 """What the control plane needs from elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from bihuan_gateway.control.promoter_link import IssuedLink
 from bihuan_gateway.control.resources import Receipt, Resource
 from bihuan_gateway.control.specs import Kind, Member
 from bihuan_gateway.control.terms import Terms
-from bihuan_shared.targeting import Expression
+from bihuan_shared.targeting import Expression, TagType
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +154,12 @@ class Payables(Protocol):
 class Taxonomy(Protocol):
     """What targeting expressions may speak of."""
 
-    async def parse(self, text: str, pointer: str) -> Expression:
-        """Parse and check an expression; InvalidArgument (EXPRESSION_INVALID) at `pointer` names the column."""
+    async def parse(self, text: str, pointer: str, private: Mapping[str, TagType]) -> Expression:
+        """
+        Parse an expression and check it against the platform's tags and some private ones.
+
+        InvalidArgument (EXPRESSION_INVALID) at `pointer` names the column.
+        """
         ...
 
 

@@ -22,7 +22,7 @@ from bihuan_gateway.control.specs import (
 from bihuan_gateway.control.terms import share_of
 from bihuan_shared.clock import DAY_US
 from bihuan_shared.errors import BihuanError, InvalidArgument
-from bihuan_shared.targeting import Expression, parse
+from bihuan_shared.targeting import Expression, namespace_in, parse, references
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -140,7 +140,13 @@ def _ad_group(item: Resource, campaign: Campaign, expression: Expression | None)
         placement_ids=frozenset(spec.placement_ids),
         # A campaign's bid may have been lowered after the group's was set.
         bid_micros=min(spec.bid_micros or campaign.bid_micros, campaign.bid_micros),
+        # Most texts have no dot at all, and a snapshot is made often.
+        names_private=expression is not None and "." in spec.targeting and _names_private(expression),
     )
+
+
+def _names_private(expression: Expression) -> bool:
+    return any(namespace_in(name) for name in references(expression).attributes)
 
 
 def _creative(item: Resource, group: AdGroup) -> Creative | None:

@@ -62,7 +62,8 @@ class AdGroup:
 
     A person qualifies who meets `expression` (None: everyone), is in one of `include_audiences` (empty: no demand) and
     in none of `exclude_audiences`. A request qualifies that carries one of `keywords` and is for one of `placement_ids`
-    (empty: no demand). `bid_micros` already has the campaign's bid where the group sets none.
+    (empty: no demand). `bid_micros` already has the campaign's bid where the group sets none. Where it `names_private`
+    tags, the expression speaks of those of the campaign's advertiser.
     """
 
     id: str
@@ -73,6 +74,7 @@ class AdGroup:
     keywords: frozenset[str]
     placement_ids: frozenset[str]
     bid_micros: int
+    names_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

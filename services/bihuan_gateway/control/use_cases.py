@@ -26,6 +26,7 @@ from bihuan_gateway.control.resources import (
     new_name,
 )
 from bihuan_gateway.control.specs import AdGroupSpec, CampaignSpec, CreativeSpec, Kind, PlacementSpec
+from bihuan_gateway.control.tags import TagStore, targeting_types
 from bihuan_shared.clock import Clock
 from bihuan_shared.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound, PermissionDenied
 from bihuan_shared.targeting import Expression, audiences_of
@@ -54,6 +55,7 @@ class Catalogue:
     clock: Clock
     random_bytes: Callable[[int], bytes]
     after_write: Callable[[bool], Awaitable[None]]
+    tags: TagStore
     auto_approve: bool = False
 
     async def create(
@@ -181,8 +183,12 @@ class Catalogue:
         await self._require_all(Kind.AUDIENCES, refs.exclude, "/audience_ids/exclude", campaign.advertiser_id)
         await self._require_all(Kind.PLACEMENTS, spec.placement_ids, "/placement_ids")
         if spec.targeting:
-            expression = await self.taxonomy.parse(spec.targeting, "/targeting")
+            expression = await self.parse(spec.targeting, "/targeting", campaign.advertiser_id)
             await self.check_audiences(expression, campaign.advertiser_id, "/targeting")
+
+    async def parse(self, text: str, pointer: str, advertiser_id: str) -> Expression:
+        """Parse an expression, which may name the platform's tags and the advertiser's own (InvalidArgument)."""
+        return await self.taxonomy.parse(text, pointer, targeting_types(await self.tags.of(advertiser_id)))
 
     async def check_audiences(self, expression: Expression, advertiser_id: str, pointer: str) -> None:
         """Refuse an expression that speaks of an audience which is not this advertiser's (InvalidArgument)."""

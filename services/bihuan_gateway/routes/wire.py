@@ -25,6 +25,7 @@ from bihuan_gateway.control.report_desk import ReportDesk
 from bihuan_gateway.control.resources import Resource
 from bihuan_gateway.control.settlement import Settlement
 from bihuan_gateway.control.specs import Kind
+from bihuan_gateway.control.tags import TagDesk
 from bihuan_gateway.control.use_cases import Catalogue
 from bihuan_gateway.control.webhook_desk import WebhookDesk
 from bihuan_shared.clock import format_rfc3339
@@ -50,6 +51,7 @@ class ControlPlane:
     bookings: BookingDesk
     reports: ReportDesk
     webhooks: WebhookDesk
+    tags: TagDesk
 
 
 def control_of(request: Request) -> ControlPlane:

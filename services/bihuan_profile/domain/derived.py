@@ -8,12 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from bihuan_profile.domain import community
 from bihuan_profile.domain.aarrr import aarrr, is_acquired
 from bihuan_profile.domain.governance import DataClass, Permit
 from bihuan_profile.domain.influence import influence_tier
 from bihuan_profile.domain.ladder import ladder
 from bihuan_profile.domain.record import Fact, FactValue, Record
 from bihuan_profile.domain.taxonomy import Tag, Taxonomy
+
+KEPT: Final = frozenset({community.TAG})
+"""Attributes that a job of the platform makes and keeps in the record: what stands there is the job's."""
 
 Derivation = tuple[FactValue, int]
 """A value, and when what it rests on last happened, in microseconds."""

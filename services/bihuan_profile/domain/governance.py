@@ -40,10 +40,11 @@ NO_CONSENT: Final = Consent()
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """What one read may see: a purpose and the data classes that it may touch."""
+    """What one read may see: a purpose, the data classes that it may touch, and the advertisers it is on behalf of."""
 
     purpose: Purpose
     data_classes: frozenset[DataClass]
+    advertiser_ids: frozenset[str] = frozenset()
 
     def allows(self, data_class: DataClass, purposes: frozenset[Purpose]) -> bool:
         """Whether a fact of `data_class`, usable for `purposes`, may be told."""
@@ -53,19 +54,23 @@ class Permit:
         """Whether something that rests on each of `data_classes`, usable for `purposes`, may be told."""
         return self.purpose in purposes and data_classes <= self.data_classes
 
+    def sees(self, advertiser_id: str) -> bool:
+        """Whether tags of that advertiser may be told; those of the platform, which have none, may."""
+        return not advertiser_id or advertiser_id in self.advertiser_ids
 
-def permit_by_consent(purpose: Purpose, consent: Consent) -> Permit:
+
+def permit_by_consent(purpose: Purpose, consent: Consent, advertiser_ids: frozenset[str] = frozenset()) -> Permit:
     """The permit of a read under `consent`; it allows nothing unless the consent names the purpose."""
-    return Permit(purpose, consent.data_classes if purpose in consent.purposes else frozenset())
+    return Permit(purpose, consent.data_classes if purpose in consent.purposes else frozenset(), advertiser_ids)
 
 
-def permit_for_batch_work(purpose: Purpose) -> Permit:
+def permit_for_batch_work(purpose: Purpose, advertiser_ids: frozenset[str] = frozenset()) -> Permit:
     """
     The permit of a scan over everyone, which brings nobody's consent along.
 
     What a tag's purposes allow is told; the social class never is.
     """
-    return Permit(purpose, frozenset(DataClass) - {DataClass.SOCIAL})
+    return Permit(purpose, frozenset(DataClass) - {DataClass.SOCIAL}, advertiser_ids)
 
 
 ALL_PURPOSES: Final = frozenset(Purpose)

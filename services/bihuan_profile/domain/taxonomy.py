@@ -1,21 +1,12 @@
-"""The tags that profiles hold and expressions name, as one declared table."""
+"""The tags that profiles hold and expressions name: what each means, and what it may be used for."""
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
 from typing import Final
 
-from bihuan_profile.domain.aarrr import AARRR_VALUES
-from bihuan_profile.domain.governance import (
-    ADVERTISING_PURPOSES,
-    ALL_PURPOSES,
-    TARGETING_PURPOSES,
-    DataClass,
-    Purpose,
-)
-from bihuan_profile.domain.influence import TIERS
-from bihuan_profile.domain.ladder import LADDER_VALUES
+from bihuan_profile.domain.governance import ADVERTISING_PURPOSES, ALL_PURPOSES, DataClass, Purpose
 from bihuan_profile.domain.record import FactValue
 
 
@@ -28,12 +19,25 @@ class TagType(IntEnum):
     INTEREST = 4
 
 
+class BehaviourKind(StrEnum):
+    """What a record keeps of behaviour; the values are what the taxonomy's file writes."""
+
+    INTERESTS = "interests"
+    ACTIVITY = "activity"
+    ORDERS = "orders"
+    WARDROBE = "wardrobe"
+    BONDS = "bonds"
+    INFLUENCE = "influence"
+
+
 @dataclass(frozen=True, slots=True)
 class Tag:
     """
     A tag: what it means, what it may hold, and what it may be used for. No `values` means any.
 
-    A `derived` tag is made by a rule and cannot be set.
+    A value that was not renewed for `retention_us` is gone, after `half_life_us` it counts half; 0 means never.
+    `display_names` are by language, `iab_audience_id` is the row of the IAB Audience Taxonomy 1.1 that fits, 0 where
+    none does. A `derived` tag is made by a rule and cannot be set. A private tag has an `advertiser_id`.
     """
 
     name: str
@@ -42,25 +46,74 @@ class Tag:
     purposes: frozenset[Purpose]
     description: str
     values: tuple[str, ...] = ()
+    retention_us: int = 0
+    half_life_us: int = 0
+    display_names: Mapping[str, str] = field(default_factory=dict)
+    iab_audience_id: int = 0
     derived: bool = False
+    advertiser_id: str = ""
+
+    def confidence(self, age_us: int) -> float:
+        """What is left of a value's weight at this age, in (0, 1]: 2^(-age / half-life); 1 where it does not fade."""
+        if not self.half_life_us or age_us <= 0:
+            return 1.0
+        return max(math.exp2(-age_us / self.half_life_us), _LEAST)
+
+
+_LEAST: Final = math.ulp(0.0)
 
 
 class Taxonomy:
-    """Tags by name."""
+    """
+    Tags by name, and what holds of behaviour as a whole.
 
-    __slots__ = ("_tags",)
+    `version` changes with the content. Retention of behaviour is by kind and data class; what is not named is kept for
+    ever.
+    """
 
-    def __init__(self, tags: Iterable[Tag]) -> None:
+    __slots__ = ("_retention_us", "_tags", "_usual_us", "version")
+
+    def __init__(
+        self,
+        tags: Iterable[Tag],
+        *,
+        version: str = "",
+        behaviour_retention_us: Mapping[tuple[BehaviourKind, DataClass], int] | None = None,
+        usual_replacement_us: Mapping[str, int] | None = None,
+    ) -> None:
         self._tags: Mapping[str, Tag] = {tag.name: tag for tag in tags}
+        self._retention_us = behaviour_retention_us or {}
+        self._usual_us = usual_replacement_us or {}
+        self.version = version
 
     @property
     def tags(self) -> tuple[Tag, ...]:
         """All tags, in the order of their declaration."""
         return tuple(self._tags.values())
 
+    def with_private(self, tags: Iterable[Tag]) -> "Taxonomy":
+        """The same with private tags; itself where there are none."""
+        added = tuple(tags)
+        if not added:
+            return self
+        return Taxonomy(
+            (*self._tags.values(), *added),
+            version=self.version,
+            behaviour_retention_us=self._retention_us,
+            usual_replacement_us=self._usual_us,
+        )
+
     def get(self, name: str) -> Tag | None:
         """The tag of that name; None where there is none."""
         return self._tags.get(name)
+
+    def behaviour_retention_us(self, kind: BehaviourKind, data_class: DataClass) -> int:
+        """How long what behaviour of a class left is kept after the last of it, in microseconds; 0 means for ever."""
+        return self._retention_us.get((kind, data_class), 0)
+
+    def usual_replacement_us(self, category: str) -> int | None:
+        """After how long a thing of a category is usually bought again; None where that is not known."""
+        return self._usual_us.get(category)
 
     def fault(self, name: str, value: FactValue) -> tuple[str, str] | None:
         """
@@ -91,79 +144,8 @@ def _type_of(value: FactValue) -> tuple[str, TagType]:
     return "number", TagType.NUMBER
 
 
-def _text(
-    name: str, data_class: DataClass, purposes: frozenset[Purpose], description: str, values: tuple[str, ...] = ()
-) -> Tag:
-    return Tag(name, TagType.TEXT, data_class, purposes, description, values)
-
-
-def _derived(
-    name: str, data_class: DataClass, purposes: frozenset[Purpose], description: str, values: tuple[str, ...]
-) -> Tag:
-    return Tag(name, TagType.TEXT, data_class, purposes, description, values, derived=True)
-
-
-_REGISTRATION: Final = DataClass.REGISTRATION
-_OPERATION: Final = DataClass.OPERATION
-_TRANSACTION: Final = DataClass.TRANSACTION
-
 RFM_PURPOSES: Final = frozenset({Purpose.TARGETING, Purpose.MEASUREMENT, Purpose.INSIGHT})
 """What recency, frequency and monetary value may be used for; what an advertisement shows is not among it."""
-
-TAXONOMY: Final = Taxonomy(
-    (
-        # What the person told us.
-        _text(
-            "age",
-            _REGISTRATION,
-            ADVERTISING_PURPOSES,
-            "Age range in years",
-            ("0-17", "18-24", "19-24", "25-34", "35-44", "45-54", "55-64", "65+"),
-        ),
-        Tag("birth_year", TagType.NUMBER, _REGISTRATION, ADVERTISING_PURPOSES, "Year of birth"),
-        _text("gender", _REGISTRATION, ADVERTISING_PURPOSES, "Gender as stated", ("f", "m", "x")),
-        _text("income", _REGISTRATION, TARGETING_PURPOSES, "Yearly household income range, e.g. 35-49K"),
-        _text("home_ownership", _REGISTRATION, TARGETING_PURPOSES, "Whether the home is owned or rented"),
-        _text("marital_status", _REGISTRATION, TARGETING_PURPOSES, "Marital status as stated"),
-        _text("household_size", _REGISTRATION, ADVERTISING_PURPOSES, "Persons in the household, e.g. 5+"),
-        _text("household_comp", _REGISTRATION, ADVERTISING_PURPOSES, "Make-up of the household"),
-        _text("kids_count", _REGISTRATION, ADVERTISING_PURPOSES, "Children in the household, e.g. 3+"),
-        _text("region", _REGISTRATION, ADVERTISING_PURPOSES, "Region of residence, ISO 3166-2"),
-        _text("language", _REGISTRATION, ADVERTISING_PURPOSES, "Preferred language, BCP 47"),
-        Tag("newsletter", TagType.FLAG, _REGISTRATION, ADVERTISING_PURPOSES, "Signed up for the newsletter"),
-        # What the person did here.
-        _text(
-            "device_type", _OPERATION, ADVERTISING_PURPOSES, "Device used most", ("desktop", "phone", "tablet", "tv")
-        ),
-        _text("visit_channel", _OPERATION, ADVERTISING_PURPOSES, "Channel of most visits, e.g. search"),
-        Tag("app_user", TagType.FLAG, _OPERATION, ADVERTISING_PURPOSES, "Uses the app"),
-        _derived("ladder", _OPERATION, ADVERTISING_PURPOSES, "Rung of taking part, by the last 30 days", LADDER_VALUES),
-        # What the person bought.
-        _text("price_band", _TRANSACTION, ADVERTISING_PURPOSES, "Price band bought most", ("low", "middle", "high")),
-        _text("loyalty_tier", _TRANSACTION, ADVERTISING_PURPOSES, "Tier in the shop's loyalty programme"),
-        _text("preferred_size", _TRANSACTION, ADVERTISING_PURPOSES, "Size bought most"),
-        Tag("average_order", TagType.NUMBER, _TRANSACTION, ALL_PURPOSES, "Average order value, in currency units"),
-        Tag("rfm_recency", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "How recently ordered among all, 1 to 5 (last)"),
-        Tag("rfm_frequency", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "How often ordered among all, 1 to 5 (most)"),
-        Tag("rfm_monetary", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "How much paid among all, 1 to 5 (most)"),
-        Tag("ltv_90d", TagType.NUMBER, _TRANSACTION, RFM_PURPOSES, "Spend expected in 90 days, in currency units"),
-        # Rests on operation data as well: told only where both classes are allowed.
-        _derived("aarrr_stage", _TRANSACTION, ADVERTISING_PURPOSES, "Furthest stage with the shop", AARRR_VALUES),
-        # What the person's relations show.
-        _derived("influence_tier", DataClass.SOCIAL, TARGETING_PURPOSES, "Reach of what the person shares", TIERS),
-        _text("community", DataClass.SOCIAL, TARGETING_PURPOSES, "Community found in consented relations"),
-        # Interests formed by orders, refunds and coupons are of the class TRANSACTION, others of this one.
-        Tag(
-            "interest",
-            TagType.INTEREST,
-            _OPERATION,
-            ADVERTISING_PURPOSES,
-            'Interest in a tag: interest("category:tea")',
-        ),
-    )
-)
-"""The taxonomy that is served."""
-
 INTEREST_PURPOSES: Final = ADVERTISING_PURPOSES
 """What interests of either source may be used for."""
 ACTIVITY_PURPOSES: Final = ALL_PURPOSES
@@ -172,5 +154,3 @@ WARDROBE_PURPOSES: Final = ADVERTISING_PURPOSES
 """What is owned, and in which sizes, may be used for."""
 RELATION_PURPOSES: Final = ADVERTISING_PURPOSES
 """What relations to brands may be used for."""
-USUAL_REPLACEMENT_US: Final[Mapping[str, int]] = {}
-"""By category, after how long one is usually bought again."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from bihuan_profile.domain.behaviour import Behaviour, data_class_of
 from bihuan_profile.domain.decay import Weights, instant_factor, long_factor
-from bihuan_profile.domain.derived import derived_attributes
+from bihuan_profile.domain.derived import KEPT, derived_attributes
 from bihuan_profile.domain.governance import DataClass, Permit
 from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.record import Fact, Record
@@ -17,7 +17,6 @@ from bihuan_profile.domain.taxonomy import (
     ACTIVITY_PURPOSES,
     INTEREST_PURPOSES,
     RFM_PURPOSES,
-    USUAL_REPLACEMENT_US,
     WARDROBE_PURPOSES,
     Taxonomy,
 )
@@ -29,12 +28,13 @@ VISIBLE: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class AttributeView:
-    """A fact, the class it belongs to, and whether a rule made it for this read."""
+    """A fact, its class, whether a rule made it for this read, and what age has left of its weight, in (0, 1]."""
 
     name: str
     fact: Fact
     data_class: DataClass
     derived: bool = False
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ def release(
     What `permit` lets out of `record` at `now_us`.
 
     A read at an instant before the newest event is answered as of that event. An attribute that the taxonomy does not
-    know (any more) is withheld, and so is one that was set before a rule came to make it. What is told of any other
-    attribute wins over what a rule derives from `population`.
+    know (any more), or that is private to an advertiser on whose behalf the read is not, is withheld. So is one that
+    was set before a rule came to make it; what is told of any other wins over what a rule derives from `population`.
     """
     age_us = now_us - record.reference_us
     place = standing(record, now_us, population)
@@ -113,7 +113,7 @@ def release(
     activities, withheld_activities = _activities(record, permit, age_us)
     segments, withheld_segments = _segments(record, permit, now_us)
     rfm, withheld_rfm = _rfm(record, place, permit, age_us)
-    owned, sizes, withheld_owned = _wardrobe(record, permit)
+    owned, sizes, withheld_owned = _wardrobe(record, permit, taxonomy)
     relations, withheld_relations = relations_told(record, permit, now_us)
     return ProfileView(
         attributes,
@@ -142,14 +142,17 @@ def _attributes(
     told = []
     for name, fact in sorted(known.items()):
         tag = taxonomy.get(name)
-        if tag is None or not permit.allows(tag.data_class, tag.purposes):
+        if tag is None or not permit.allows(tag.data_class, tag.purposes) or not permit.sees(tag.advertiser_id):
             continue
-        set_by_caller = name in record.facts
-        if not (tag.derived and set_by_caller):
-            told.append(AttributeView(name, fact, tag.data_class, derived=not set_by_caller))
+        made = name not in record.facts
+        if tag.derived and not made and name not in KEPT:
+            continue
+        # What a rule made for this read has no age, whatever the time of what it rests on.
+        confidence = 1.0 if made else tag.confidence(now_us - fact.time_us)
+        told.append(AttributeView(name, fact, tag.data_class, tag.derived or made, confidence))
     withheld = len(known) - len(told)
-    made, withheld_derived = derived_attributes(record, permit, now_us, taxonomy)
-    told.extend(AttributeView(tag.name, fact, tag.data_class, derived=True) for tag, fact in made)
+    found, withheld_derived = derived_attributes(record, permit, now_us, taxonomy)
+    told.extend(AttributeView(tag.name, fact, tag.data_class, derived=True) for tag, fact in found)
     return tuple(told), withheld + withheld_derived
 
 
@@ -218,14 +221,16 @@ def _rfm(record: Record, place: Standing | None, permit: Permit, age_us: int) ->
     return RfmView(orders.last_time_us, orders.frequency, sums, decayed, place), 0
 
 
-def _wardrobe(record: Record, permit: Permit) -> tuple[tuple[OwnedView, ...], tuple[SizeShare, ...], int]:
+def _wardrobe(
+    record: Record, permit: Permit, taxonomy: Taxonomy
+) -> tuple[tuple[OwnedView, ...], tuple[SizeShare, ...], int]:
     """What is owned, last bought first, and sizes; what was all returned is not owned."""
     held = [(kind, one) for kind, one in record.wardrobe.items() if one.quantity > 0]
     if not permit.allows(DataClass.TRANSACTION, WARDROBE_PURPOSES):
         return (), (), len(held)
     held.sort(key=lambda item: (-item[1].last_us, item[0]))
     owned = tuple(
-        OwnedView(kind, one.quantity, one.last_us, replacement_us(one, USUAL_REPLACEMENT_US.get(kind.category)))
+        OwnedView(kind, one.quantity, one.last_us, replacement_us(one, taxonomy.usual_replacement_us(kind.category)))
         for kind, one in held
     )
     return owned, tuple(preferred_sizes(record.wardrobe)), 0

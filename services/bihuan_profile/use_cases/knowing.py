@@ -15,15 +15,17 @@ from bihuan_profile.use_cases.updating import update
 from bihuan_shared.errors import FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
 
 SCAN_BATCH: Final = 500
+NO_ADVERTISERS: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A person to read, what for, and what the person agreed to."""
+    """A person to read, what for, what the person agreed to, and on whose behalf: whose private tags may be told."""
 
     person_id: int
     purpose: Purpose
     consent: Consent
+    advertiser_ids: frozenset[str] = NO_ADVERTISERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,20 @@ async def get_profiles(
     queries: Sequence[Query],
     population: Population | None = None,
 ) -> list[ProfileView]:
-    """One view a query, in the same order; a person of whom nothing is known gets an empty one. Raises Unavailable."""
+    """
+    One view a query, in the same order; a person of whom nothing is known gets an empty one.
+
+    `taxonomy` must know the private tags of the advertisers of all queries. Raises Unavailable.
+    """
     held = await read_now(store, [query.person_id for query in queries])
     return [
-        release(one.record, permit_by_consent(query.purpose, query.consent), now_us, taxonomy, population)
+        release(
+            one.record,
+            permit_by_consent(query.purpose, query.consent, query.advertiser_ids),
+            now_us,
+            taxonomy,
+            population,
+        )
         for query, one in zip(queries, held, strict=True)
     ]
 
@@ -63,10 +75,15 @@ async def read_now(store: ProfileStore, person_ids: Sequence[int]) -> list[Held]
 
 
 async def scan_profiles(
-    store: ProfileStore, taxonomy: Taxonomy, now_us: int, purpose: Purpose, population: Population | None = None
+    store: ProfileStore,
+    taxonomy: Taxonomy,
+    now_us: int,
+    purpose: Purpose,
+    population: Population | None = None,
+    advertiser_ids: frozenset[str] = NO_ADVERTISERS,
 ) -> AsyncIterator[list[tuple[int, ProfileView]]]:
     """Everyone, in batches of at most 500, as `purpose` allows; the social class is never told. Raises Unavailable."""
-    permit = permit_for_batch_work(purpose)
+    permit = permit_for_batch_work(purpose, advertiser_ids)
     async for batch in store.scan(SCAN_BATCH):
         yield [(person_id, release(record, permit, now_us, taxonomy, population)) for person_id, record in batch]
 

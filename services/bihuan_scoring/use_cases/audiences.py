@@ -98,7 +98,7 @@ class Audiences:
         existing = await self._same(new.audience_id, digest)
         if existing is not None:
             return existing
-        check(parsed, await self._profiles.taxonomy())
+        check(parsed, await self._profiles.taxonomy(new.advertiser_id))
         async with self.changing:
             existing = await self._same(new.audience_id, digest)
             if existing is not None:

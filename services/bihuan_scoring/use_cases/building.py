@@ -1,7 +1,7 @@
 """Building audiences from expressions, in the background: one scan of all profiles for all that wait."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import structlog
 
@@ -9,11 +9,13 @@ from bihuan_scoring.domain.audiences import Audience, estimated_progress
 from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.ports import Profiles
-from bihuan_shared.errors import BihuanError, InvalidArgument
-from bihuan_shared.targeting import Expression, Value, check, evaluate, parse
+from bihuan_shared.errors import BihuanError, InvalidArgument, Unavailable
+from bihuan_shared.targeting import Expression, TagType, Value, check, evaluate, namespace_in, parse, references
 
 _log = structlog.get_logger("bihuan.scoring")
 
+MAX_AT_ONCE = 512
+"""Audiences that share a scan."""
 _ATTEMPTS = 8
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
@@ -57,8 +59,10 @@ class AudienceBuilder:
             waiting = await self._audiences.to_build()
             if not waiting:
                 return
+            if len(waiting) > MAX_AT_ONCE:
+                self._audiences.waiting.set()
             try:
-                await self._build(waiting)
+                await self._build(waiting[:MAX_AT_ONCE])
             except BihuanError as error:
                 failure = error.detail
                 _log.warning("audiences could not be built", attempt=attempt + 1, reason=error.reason)
@@ -69,18 +73,44 @@ class AudienceBuilder:
             await self._audiences.give_up(audience, failure)
 
     async def _build(self, waiting: Sequence[Audience]) -> None:
-        taxonomy, asked = await self._profiles.taxonomy(), self._audiences.refreshes.asked()
+        expressions, advertisers, postponed = await self._parsed(waiting)
+        if expressions:
+            await self._scan(waiting, expressions, advertisers)
+        if postponed:
+            # Profile's store has lost them; the gateway, which keeps them, puts them again.
+            raise Unavailable("private tags that an audience names are not known just now")
+
+    async def _parsed(self, waiting: Sequence[Audience]) -> tuple[dict[str, Expression], set[str], bool]:
+        """Expressions by audience, whose private tags they name, and whether any names one that is not known."""
+        taxonomies: dict[str, Mapping[str, TagType]] = {}
         expressions: dict[str, Expression] = {}
+        advertisers: set[str] = set()
+        postponed = False
         for audience in waiting:
             try:
                 parsed = parse(audience.expression)
-                check(parsed, taxonomy)
-                expressions[audience.audience_id] = parsed
+                private = {name for name in references(parsed).attributes if namespace_in(name)}
+                owner = audience.advertiser_id if private else ""
+                if owner not in taxonomies:
+                    taxonomies[owner] = await self._profiles.taxonomy(owner)
+                if not private <= taxonomies[owner].keys():
+                    postponed = True
+                    continue
+                check(parsed, taxonomies[owner])
             except InvalidArgument as error:
                 await self._audiences.give_up(audience, error.detail)
+                continue
+            expressions[audience.audience_id] = parsed
+            advertisers |= {owner} - {""}
+        return expressions, advertisers, postponed
+
+    async def _scan(
+        self, waiting: Sequence[Audience], expressions: Mapping[str, Expression], advertisers: Collection[str]
+    ) -> None:
+        asked = self._audiences.refreshes.asked()
         found: dict[str, set[int]] = {audience_id: set() for audience_id in expressions}
         scanned = 0
-        async for persons in self._profiles.scan():
+        async for persons in self._profiles.scan(advertisers):
             self._match(persons, expressions, found)
             scanned += len(persons)
             progress = estimated_progress(scanned, self._expected_persons)

@@ -1,6 +1,6 @@
 """What the use cases need from outside."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -129,10 +129,14 @@ class MemberSets(Protocol):
 class Profiles(Protocol):
     """The profile service. Its methods raise Unavailable where it does not answer."""
 
-    async def taxonomy(self) -> Mapping[str, TagType]:
-        """The type of every attribute that expressions may name."""
+    async def taxonomy(self, advertiser_id: str) -> Mapping[str, TagType]:
+        """The type of every attribute that expressions of an advertiser may name: the platform's and its own."""
         ...
 
-    def scan(self) -> AsyncIterator[Sequence[PersonFacts]]:
-        """Every person whose facts may be used for targeting, in batches; a person may come twice."""
+    def scan(self, advertiser_ids: Collection[str]) -> AsyncIterator[Sequence[PersonFacts]]:
+        """
+        Every person whose facts may be used for targeting, in batches; a person may come twice.
+
+        Private tags are told of these advertisers, at most 512.
+        """
         ...

@@ -28,7 +28,8 @@ from bihuan_shared.targeting.expression import (
     Within,
 )
 from bihuan_shared.targeting.invalid import ExpressionInvalid
-from bihuan_shared.targeting.parsing import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse
+from bihuan_shared.targeting.namespaces import is_private_name, namespace_in, namespace_of
+from bihuan_shared.targeting.parsing import MAX_BYTES, MAX_DEPTH, MAX_NODES, RESERVED_WORDS, parse
 from bihuan_shared.targeting.references import References, audiences_of, references
 from bihuan_shared.targeting.text import canonical
 
@@ -36,6 +37,7 @@ __all__ = [
     "MAX_BYTES",
     "MAX_DEPTH",
     "MAX_NODES",
+    "RESERVED_WORDS",
     "And",
     "Attribute",
     "Comparison",
@@ -61,6 +63,9 @@ __all__ = [
     "canonical",
     "check",
     "evaluate",
+    "is_private_name",
+    "namespace_in",
+    "namespace_of",
     "parse",
     "references",
 ]

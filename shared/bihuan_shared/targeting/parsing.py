@@ -17,6 +17,11 @@ MAX_DEPTH: Final = 64
 MAX_NODES: Final = 512
 """How many terms, conditions and listed values there may be."""
 
+RESERVED_WORDS: Final = frozenset(
+    {"and", "or", "not", "in", "true", "false", "audience", "segment", "interest", "instant_interest"}
+)
+"""What cannot be the name of an attribute."""
+
 _GRAMMAR: Final = r"""
     ?start: disjunction
     ?disjunction: conjunction ("or" conjunction)+   -> disjunction
@@ -46,7 +51,7 @@ _GRAMMAR: Final = r"""
     IN: "in"
     _RANGE: ".."
     OPERATOR: "==" | "!=" | "<=" | ">=" | "<" | ">"
-    NAME: /[A-Za-z_][A-Za-z0-9_]*/
+    NAME: /[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)?/
     NUMBER: /-?[0-9]+(?:\.[0-9]+)?/
     STRING: /"(?:[^"\\\x00-\x1f]|\\["\\])*"/
     %import common.WS

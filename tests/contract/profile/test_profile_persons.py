@@ -12,8 +12,8 @@ from bihuan_profile.domain.behaviour import Amount, Behaviour, Event
 from bihuan_profile.domain.governance import Consent, DataClass, Purpose
 from bihuan_profile.domain.marks import mark_of_merge
 from bihuan_profile.domain.record import EMPTY, Fact, Record, fold
-from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.journal import LakeJournal
+from bihuan_profile.taxonomy_file import packaged_taxonomy
 from bihuan_profile.use_cases.following import ProfileFollower
 from bihuan_profile.use_cases.ingesting import Outcome, Submission, ingest_events
 from bihuan_profile.use_cases.knowing import FactUpdate, delete_profile, read_now, set_attributes
@@ -44,7 +44,9 @@ class World:
 
     async def set(self, person_id: int, sighting_id: int, **facts: str) -> None:
         pairs = tuple((name, Fact(value, NOW_US, sighting_id)) for name, value in facts.items())
-        await set_attributes(self.store, self.backoff, TAXONOMY, NOW_US, [FactUpdate(person_id, pairs, sighting_id)])
+        await set_attributes(
+            self.store, self.backoff, packaged_taxonomy(), NOW_US, [FactUpdate(person_id, pairs, sighting_id)]
+        )
 
     async def record(self, person_id: int) -> Record:
         return (await read_now(self.store, [person_id]))[0].record

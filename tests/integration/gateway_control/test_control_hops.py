@@ -360,9 +360,9 @@ async def test_audience_is_created_from_persons(hops: Hops) -> None:
 
 async def test_taxonomy_is_asked_once_and_expressions_are_checked(hops: Hops, world: World) -> None:
     taxonomy = TaxonomyHop(hops.profile)
-    await taxonomy.parse("age > 3", "/targeting")
+    await taxonomy.parse("age > 3", "/targeting", {})
     with pytest.raises(InvalidArgument) as caught:
-        await taxonomy.parse('age == "x"', "/targeting")
+        await taxonomy.parse('age == "x"', "/targeting", {})
     assert caught.value.reason == "EXPRESSION_INVALID"
     assert caught.value.violations[0].field == "/targeting"
     assert world.profile.calls == 1

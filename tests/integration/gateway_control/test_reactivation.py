@@ -100,7 +100,7 @@ async def test_person_who_went_quiet_comes_into_the_package_and_leaves_it_after_
     await world.happen(4, common.BEHAVIOUR_IMPRESSION, 100, brand)
     spec = AudienceSpec(advertiser_id="acme", display_name="Come back")
     expression = with_preset(spec, "reactivation", brand).expression
-    await TaxonomyHop(world.hops.profile).parse(expression, "/expression")
+    await TaxonomyHop(world.hops.profile).parse(expression, "/expression", {})
     hop = AudienceHop(world.hops.audiences)
     await hop.create("back", "acme", "Come back", expression=expression, person_ids=())
     assert await world.members(1, 2, 3, 4) == [1]

@@ -9,7 +9,7 @@ import pytest
 
 from bihuan.common.v1 import common_pb2 as common
 from bihuan.profile.v1 import profile_pb2 as pb
-from bihuan_profile.domain.taxonomy import TAXONOMY
+from bihuan_profile.taxonomy_file import packaged_taxonomy
 from bihuan_shared.callers import Role
 from bihuan_shared.clock import DAY_US, MINUTE_US, to_timestamp
 from bihuan_shared.embedded import EmbeddedValkey
@@ -206,7 +206,7 @@ async def test_erased_profile_is_gone_and_stays_gone(profile: "ProfileServiceAsy
 async def test_tags_are_listed_to_partners_too(start: Start, redis_url: str) -> None:
     stub = await start(redis_url, Role.PARTNER)
     tags = (await stub.ListTags(pb.ListTagsRequest())).tags
-    assert [tag.name for tag in tags] == [tag.name for tag in TAXONOMY.tags]
+    assert [tag.name for tag in tags] == [tag.name for tag in packaged_taxonomy().tags]
     gender = next(tag for tag in tags if tag.name == "gender")
     assert (gender.type, gender.data_class) == (pb.TAG_TYPE_TEXT, common.DATA_CLASS_REGISTRATION)
     assert list(gender.values) == ["f", "m", "x"]

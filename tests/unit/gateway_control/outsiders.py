@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -29,6 +29,7 @@ from bihuan_gateway.control.order_attribution import (
 from bihuan_gateway.control.ports import AudienceStatus
 from bihuan_gateway.control.reports import FigureDifference, ReportQuery, ReportRow, Verification
 from bihuan_gateway.control.specs import Member
+from bihuan_gateway.control.tags import PlatformTag, PlatformTags, TagSet
 from bihuan_gateway.control.terms import AdvertiserTerms, CampaignTerms, PlacementTerms, Terms
 from bihuan_gateway.outside import Outside
 from bihuan_shared.errors import (
@@ -170,13 +171,47 @@ class FakeAudiences:
 
 
 class FakeTaxonomy:
-    async def parse(self, text: str, pointer: str) -> Expression:
+    async def platform(self) -> PlatformTags:
+        names = {"en": "Age", "zh": "年龄"}
+        tag = PlatformTag("age", "number", "registration", ("targeting",), (), "Years", names, 9, 1.5, 2, derived=False)
+        return PlatformTags("1+0", (tag,))
+
+    async def parse(self, text: str, pointer: str, private: Mapping[str, TagType]) -> Expression:
         try:
             expression = parse(text)
-            check(expression, TAXONOMY)
+            check(expression, {**TAXONOMY, **private})
         except ExpressionInvalid as error:
             raise InvalidArgument(error.detail, FieldViolation(pointer, error.detail), reason=error.reason) from None
         return expression
+
+
+@dataclass
+class FakeTags:
+    """Profile as private tags see it: `held` by advertiser, until its store loses it."""
+
+    held: dict[str, TagSet] = field(default_factory=dict)
+    epoch: int = 1
+    away: bool = False
+    refused: str = ""
+    took: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def store_epoch(self) -> str:
+        if self.away:
+            raise Unavailable("away")
+        return str(self.epoch)
+
+    async def put_tags(self, tags: TagSet) -> None:
+        if self.away:
+            raise Unavailable("away")
+        if tags.advertiser_id == self.refused:
+            raise InvalidArgument("refused")
+        self.held[tags.advertiser_id] = tags
+        self.took.set()
+
+    def lose_everything(self) -> None:
+        self.held.clear()
+        self.took.clear()
+        self.epoch += 1
 
 
 @dataclass
@@ -211,6 +246,8 @@ class Outsiders:
 
     bookings: FakeBookings = field(default_factory=FakeBookings)
 
+    tags: FakeTags = field(default_factory=FakeTags)
+
     def outside(self) -> Outside:
         books = self.attribution
         return Outside(
@@ -224,6 +261,7 @@ class Outsiders:
             settlement=self.settlement,
             bookings=self.bookings,
             reports=books,
+            tags=self.tags,
         )
 
 

@@ -45,6 +45,18 @@ async def test_expressions_and_audiences_choose_the_person(world: World, client:
     assert {candidate["verdict"] for candidate in candidates} == {"PERSON_UNKNOWN"}
 
 
+async def test_private_tags_are_read_on_behalf_of_those_on_offer_who_name_any(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    world.advertise("vips", targeting="acme.vip_level >= 2")
+    world.advertise("others", bid_micros=1, targeting='gender == "m"', advertiser=Advertiser("globex", "USD", "UTC"))
+    world.advertise("elsewhere", keywords=("tea",), targeting="rival.x", advertiser=Advertiser("rival", "USD", "UTC"))
+    world.identities.persons[(Identifier("cookie", "c1"),)] = 1
+    world.profiles.profiles[1] = FakeProfile({"acme.vip_level": 3.0, "gender": "m"})
+    assert winner(await first(client, ask("r1", identifiers=COOKIE, consent=CONSENT))) == "vips"
+    assert world.profiles.read_for == [("acme",)]
+
+
 async def test_the_token_names_the_first_audience_that_put_the_person_into_the_ad_group(
     world: World, client: httpx.AsyncClient
 ) -> None:

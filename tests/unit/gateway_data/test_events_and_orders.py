@@ -93,6 +93,19 @@ async def test_a_tenant_reports_events_of_its_own_and_changes_nobody(world: Worl
     assert (await client.post("/v1/events", json={"events": [event()]})).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("names", "status"), [(["acme.vip"], 200), (["acme.vip", "age"], 403), (["globex.vip"], 403), (["acme.v.x"], 400)]
+)
+async def test_a_tenant_tells_values_of_its_own_private_tags_only(
+    world: World, client: httpx.AsyncClient, names: list[str], status: int
+) -> None:
+    world.principal = Principal("k", Role.ADVERTISER, "acme")
+    values = [{"name": name, "value": 3} for name in names]
+    answer = await client.post("/v1/events", json={"attributes": [{"identifiers": LOGIN, "attributes": values}]})
+    assert answer.status_code == status, answer.text
+    assert bool(world.profiles.facts) is (status == 200)
+
+
 async def test_events_are_refused_whole_while_profile_is_away(world: World, client: httpx.AsyncClient) -> None:
     world.profiles.faults.error = Unavailable("down")
     response = await client.post("/v1/events", json={"events": [event()]})

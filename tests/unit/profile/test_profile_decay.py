@@ -13,9 +13,9 @@ from bihuan_profile.domain.behaviour import INTEREST_WEIGHTS, Amount, Behaviour,
 from bihuan_profile.domain.decay import INSTANT_HALF_LIFE_US, LONG_HALF_LIFE_US
 from bihuan_profile.domain.governance import Consent, DataClass, Permit, Purpose
 from bihuan_profile.domain.record import EMPTY, MAX_INTERESTS, Record, fold
-from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.domain.view import ProfileView, release
 from bihuan_profile.profile_store.in_memory import MemoryProfileStore
+from bihuan_profile.taxonomy_file import packaged_taxonomy
 from bihuan_profile.use_cases.ingesting import Outcome, Submission, ingest_events
 from bihuan_profile.use_cases.ports import Backoff
 from bihuan_shared.clock import DAY_US, HOUR_US
@@ -56,7 +56,7 @@ def direct_interest(
 
 
 def view_of(record: Record, query_us: int) -> ProfileView:
-    return release(record, EVERYTHING, query_us, TAXONOMY)
+    return release(record, EVERYTHING, query_us, packaged_taxonomy())
 
 
 async def ingested(batches: Sequence[Sequence[Event]]) -> Record:

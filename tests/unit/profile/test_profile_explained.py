@@ -10,8 +10,8 @@ from bihuan_profile.domain.behaviour import Behaviour, Event
 from bihuan_profile.domain.explaining import Explanation, explain
 from bihuan_profile.domain.governance import Consent, DataClass, Permit, Purpose, permit_by_consent
 from bihuan_profile.domain.record import EMPTY, Record, fold
-from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.domain.view import ProfileView, release
+from bihuan_profile.taxonomy_file import packaged_taxonomy
 from bihuan_shared.clock import DAY_US
 
 NOW_US = 1_500_000_000_000_000
@@ -37,7 +37,7 @@ DORMANT = fold(
 
 
 def explained(record: Record, permit: Permit, now_us: int = NOW_US) -> dict[str, Explanation]:
-    return {one.subject: one for one in explain(record, permit, now_us, TAXONOMY)[0]}
+    return {one.subject: one for one in explain(record, permit, now_us, packaged_taxonomy())[0]}
 
 
 def test_it_says_why_a_person_is_dormant() -> None:
@@ -81,8 +81,8 @@ def test_everything_that_a_rule_says_is_explained() -> None:
 @pytest.mark.parametrize("classes", [set(some) for size in range(5) for some in combinations(DataClass, size)])
 def test_only_what_may_be_read_is_explained_and_the_rest_is_counted(purpose: Purpose, classes: set[DataClass]) -> None:
     permit = permit_by_consent(purpose, Consent(frozenset({purpose}), frozenset(classes)))
-    told, withheld = explain(DORMANT, permit, NOW_US, TAXONOMY)
-    assert {one.subject: one.value for one in told} == told_by(release(DORMANT, permit, NOW_US, TAXONOMY))
+    told, withheld = explain(DORMANT, permit, NOW_US, packaged_taxonomy())
+    assert {one.subject: one.value for one in told} == told_by(release(DORMANT, permit, NOW_US, packaged_taxonomy()))
     assert len(told) + withheld == 9
 
 
@@ -133,7 +133,7 @@ def test_explanations_are_what_a_read_tells_and_hold_until_the_instant_they_name
     record, now_us = fold(EMPTY, history), NOW_US + later_us
     found = explained(record, EVERYTHING, now_us)
     assert {subject: one.value for subject, one in found.items()} == told_by(
-        release(record, EVERYTHING, now_us, TAXONOMY)
+        release(record, EVERYTHING, now_us, packaged_taxonomy())
     )
     for subject, one in found.items():
         until_us = one.until_us or now_us + 5_000 * DAY_US

@@ -17,8 +17,8 @@ from bihuan_profile.domain.governance import (
 )
 from bihuan_profile.domain.record import EMPTY, Fact, FactValue, Record, fold, with_facts
 from bihuan_profile.domain.relation import RelationStage
-from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.domain.view import ProfileView, release
+from bihuan_profile.taxonomy_file import packaged_taxonomy
 from bihuan_shared.clock import DAY_US
 
 NOW_US = 1_500_000_000_000_000
@@ -59,7 +59,7 @@ def record() -> Record:
 
 
 def told(record: Record, purpose: Purpose, consent: Consent) -> ProfileView:
-    return release(record, permit_by_consent(purpose, consent), NOW_US, TAXONOMY)
+    return release(record, permit_by_consent(purpose, consent), NOW_US, packaged_taxonomy())
 
 
 @pytest.mark.parametrize(("purpose", "data_class"), list(product(Purpose, DataClass)))
@@ -142,7 +142,7 @@ def test_interests_of_both_sources_add_up_where_both_are_allowed(record: Record)
 
 
 def test_batch_work_never_sees_the_social_class(record: Record) -> None:
-    view = release(record, permit_for_batch_work(Purpose.TARGETING), NOW_US, TAXONOMY)
+    view = release(record, permit_for_batch_work(Purpose.TARGETING), NOW_US, packaged_taxonomy())
     assert {a.name for a in view.attributes} == {
         "age",
         "income",
@@ -186,10 +186,14 @@ def test_relations_are_told_closest_first_and_none_is_left_out() -> None:
         ],
     )
     later_us = NOW_US + 2 * DAY_US
-    view = release(record, permit_by_consent(Purpose.TARGETING, ALL_AGREED), later_us, TAXONOMY)
+    view = release(record, permit_by_consent(Purpose.TARGETING, ALL_AGREED), later_us, packaged_taxonomy())
     assert [one.brand for one in view.relations] == ["for_long", "bought", "looked_later", "looked", "seen", "asleep"]
-    withheld = release(record, permit_by_consent(Purpose.TARGETING, NO_CONSENT), later_us, TAXONOMY).withheld_count
-    without = release(replace(record, bonds={}), permit_by_consent(Purpose.TARGETING, NO_CONSENT), later_us, TAXONOMY)
+    withheld = release(
+        record, permit_by_consent(Purpose.TARGETING, NO_CONSENT), later_us, packaged_taxonomy()
+    ).withheld_count
+    without = release(
+        replace(record, bonds={}), permit_by_consent(Purpose.TARGETING, NO_CONSENT), later_us, packaged_taxonomy()
+    )
     assert withheld - without.withheld_count == len(view.relations)
 
 
@@ -241,19 +245,19 @@ def test_segments_follow_their_rules(record: Record, expected: set[str]) -> None
     ],
 )
 def test_wrong_attribute_names_the_member_at_fault(name: str, value: FactValue, member: str) -> None:
-    fault = TAXONOMY.fault(name, value)
+    fault = packaged_taxonomy().fault(name, value)
     assert fault is not None
     assert fault[0] == member
 
 
 @pytest.mark.parametrize(("name", "value"), [("age", "65+"), ("birth_year", 1980.0), ("newsletter", False)])
 def test_right_attribute_has_no_fault(name: str, value: FactValue) -> None:
-    assert TAXONOMY.fault(name, value) is None
+    assert packaged_taxonomy().fault(name, value) is None
 
 
 def test_every_tag_has_a_purpose_and_a_description() -> None:
-    assert all(tag.purposes and tag.description for tag in TAXONOMY.tags)
-    assert {tag.data_class for tag in TAXONOMY.tags} == set(DataClass)
+    assert all(tag.purposes and tag.description for tag in packaged_taxonomy().tags)
+    assert {tag.data_class for tag in packaged_taxonomy().tags} == set(DataClass)
 
 
 def test_later_fact_wins_whatever_the_order() -> None:

@@ -14,10 +14,10 @@ from bihuan_profile.domain.governance import Consent, DataClass, Purpose, permit
 from bihuan_profile.domain.influence import NO_INFLUENCE, Influence
 from bihuan_profile.domain.joining import merged
 from bihuan_profile.domain.record import EMPTY, Record, fold
-from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.domain.view import release
 from bihuan_profile.domain.wardrobe import MAX_OWNED, Kind, Owned, preferred_sizes, replacement_us
 from bihuan_profile.profile_store.blob import decode, encode
+from bihuan_profile.taxonomy_file import packaged_taxonomy
 from bihuan_profile.use_cases.ingesting import Submission
 from bihuan_shared.clock import DAY_US
 
@@ -158,7 +158,7 @@ def test_owned_things_are_told_to_advertising_under_transaction_consent_only() -
     for purpose in Purpose:
         for data_class in DataClass:
             permit = permit_by_consent(purpose, Consent(frozenset({purpose}), frozenset({data_class})))
-            view = release(record, permit, NOW_US, TAXONOMY)
+            view = release(record, permit, NOW_US, packaged_taxonomy())
             allowed = data_class is DataClass.TRANSACTION and purpose is not Purpose.MEASUREMENT
             assert [one.kind for one in view.owned] == ([Kind("shoes", "acme", "42")] if allowed else [])
             assert [one.size for one in view.sizes] == (["42"] if allowed else [])

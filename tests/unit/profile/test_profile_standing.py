@@ -10,8 +10,8 @@ from bihuan_profile.domain.lifetime import History, PurchaseModel, SpendModel, o
 from bihuan_profile.domain.population import CurrencyScales, Population, Scale
 from bihuan_profile.domain.record import EMPTY, Fact, Record, fold, with_facts
 from bihuan_profile.domain.standing import history_of, standing
-from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.domain.view import ProfileView, release
+from bihuan_profile.taxonomy_file import packaged_taxonomy
 from bihuan_profile.wire import profile_message
 from bihuan_shared.clock import DAY_US
 
@@ -54,7 +54,7 @@ RECORD = bought((120, 9_000_000, "USD"), (60, 9_000_000, "USD"), (30, 9_000_000,
 
 
 def told(record: Record, purpose: Purpose, consent: Consent, population: Population | None = POPULATION) -> ProfileView:
-    return release(record, permit_by_consent(purpose, consent), NOW_US, TAXONOMY, population)
+    return release(record, permit_by_consent(purpose, consent), NOW_US, packaged_taxonomy(), population)
 
 
 def test_a_buyer_is_placed_by_each_measure() -> None:

@@ -1,7 +1,7 @@
 """Audiences: idempotent creation, membership, building, erasure, and what a restart finds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,11 +32,14 @@ class FakeProfiles:
         self.failures = failures
         self.persons: list[PersonFacts] = list(PERSONS)
         self.known: Mapping[str, TagType] = TAXONOMY
+        self.private: dict[str, dict[str, TagType]] = {}
+        self.scanned_for: list[list[str]] = []
 
-    async def taxonomy(self) -> Mapping[str, TagType]:
-        return self.known
+    async def taxonomy(self, advertiser_id: str) -> Mapping[str, TagType]:
+        return {**self.known, **self.private.get(advertiser_id, {})}
 
-    async def scan(self) -> AsyncIterator[Sequence[PersonFacts]]:
+    async def scan(self, advertiser_ids: Collection[str]) -> AsyncIterator[Sequence[PersonFacts]]:
+        self.scanned_for.append(sorted(advertiser_ids))
         yield self.persons[:1]
         if self.failures:
             self.failures -= 1
@@ -279,3 +282,31 @@ async def test_erased_person_leaves_every_audience_for_good(world: World) -> Non
     await world.audiences.follow(PersonsChange(1, 0, (7,), ()))
     await world.audiences.create_from_members(_new("y"), [7])
     assert world.audiences.memberships(7) == []
+
+
+async def test_private_tags_serve_audiences_of_their_advertiser_only(world: World) -> None:
+    world.profiles.private["a1"] = {"a1.vip": TagType.NUMBER}
+    world.profiles.persons.append(PersonFacts(4, {"a1.vip": 3.0}))
+    await world.audiences.create_from_expression(_new("mine"), "a1.vip >= 2")
+    await world.audiences.create_from_expression(_new("plain", "a2"), 'gender == "f"')
+    with pytest.raises(ExpressionInvalid) as raised:
+        await world.audiences.create_from_expression(_new("theirs", "a2"), 'gender == "f" and a1.vip >= 2')
+    assert raised.value.column == 19
+    await world.build()
+    assert world.profiles.scanned_for == [["a1"]]
+    assert (world.audiences.memberships(4), world.audiences.memberships(1)) == (["mine"], ["plain"])
+
+
+async def test_audience_whose_private_tags_are_lost_waits_for_them_and_holds_up_no_other(world: World) -> None:
+    world.profiles.private["a1"] = {"a1.vip": TagType.NUMBER}
+    world.profiles.persons.append(PersonFacts(4, {"a1.vip": 3.0}))
+    await world.audiences.create_from_expression(_new("mine"), "a1.vip >= 2")
+    await world.audiences.create_from_expression(_new("plain"), 'gender == "f"')
+    lost, world.profiles.private = world.profiles.private, {}
+
+    async def found_again(_delay_s: float) -> None:
+        assert world.audiences.memberships(1) == ["plain"]
+        world.profiles.private = lost
+
+    await AudienceBuilder(world.audiences, world.profiles, found_again).build_waiting()
+    assert world.audiences.memberships(4) == ["mine"]

@@ -123,6 +123,12 @@ def test_missing_or_mistyped_attribute_makes_any_condition_false(text: str, attr
 @pytest.mark.parametrize(
     ("text", "column", "problem"),
     [
+        ("acme. == 1", 5, "found '.'"),
+        ("acme.1 == 1", 5, "found '.'"),
+        (".vip == 1", 1, "found '.'"),
+        ("a.b.c == 1", 4, "found '.'"),
+        ("acme .vip == 1", 6, "found '.'"),
+        ("acme. vip == 1", 5, "found '.'"),
         ("", 1, "found the end"),
         ("  ", 3, "found the end"),
         ("age ==", 7, "expected a number"),

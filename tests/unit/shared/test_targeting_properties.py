@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,14 +28,20 @@ from bihuan_shared.targeting import (
     canonical,
     check,
     evaluate,
+    is_private_name,
+    namespace_in,
+    namespace_of,
     parse,
+    references,
 )
 
 KEYWORDS = {"and", "or", "not", "in", "true", "false", "interest", "instant_interest", "audience", "segment"}
 NAMES = st.one_of(
     st.sampled_from(["a", "b", "android", "int"]), st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 )
-NAMES = NAMES.filter(lambda name: name not in KEYWORDS)
+# A word of the language may stand before or after the dot.
+DOTTED = st.from_regex(r"([a-z_][a-z0-9_]{0,4}|and|in|interest)\.([A-Za-z_][A-Za-z0-9_]{0,4}|or|true)", fullmatch=True)
+NAMES = st.one_of(NAMES.filter(lambda name: name not in KEYWORDS), DOTTED)
 TEXTS = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs"]), max_size=12)
 NUMBERS = st.one_of(st.integers(-(10**15), 10**15), st.floats(-1e15, 1e15).map(lambda value: value or 0.0))
 LITERALS = st.one_of(TEXTS, NUMBERS, st.booleans())
@@ -134,3 +141,45 @@ def test_any_text_parses_or_is_refused_with_a_column(text: str) -> None:
         column = 1
         assert parse(canonical(expression)) == expression
     assert 1 <= column <= len(text) + 1
+
+
+ADVERTISERS = st.one_of(
+    st.sampled_from(["acme", "acme-1", "acme.1", "acme_1", "acme__1", "acme_", "1", "-", "."]),
+    st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,63}", fullmatch=True),
+)
+LOCAL = st.from_regex(r"[a-z][a-z0-9_]{0,47}", fullmatch=True)
+
+
+@given(ADVERTISERS, ADVERTISERS)
+def test_two_advertisers_never_share_a_namespace(one: str, other: str) -> None:
+    assert (namespace_of(one) == namespace_of(other)) is (one == other)
+
+
+@given(ADVERTISERS, LOCAL, st.integers(-9, 9))
+def test_private_tag_can_be_named_in_an_expression_and_fits_an_attribute(owner: str, local: str, value: int) -> None:
+    name = f"{namespace_of(owner)}.{local}"
+    assert len(name) <= 128
+    assert is_private_name(name, namespace_of(owner))
+    assert namespace_in(name) == namespace_of(owner)
+    expression = parse(f"not {name} >= {value}")
+    assert references(expression).attributes == {name}
+    check(expression, {name: TagType.NUMBER})
+
+
+@given(ADVERTISERS, ADVERTISERS, LOCAL, st.sampled_from(["", 'gender == "f" and ']))
+def test_tag_of_another_advertiser_is_unknown_at_its_column(owner: str, other: str, local: str, before: str) -> None:
+    taxonomy = {"gender": TagType.TEXT, f"{namespace_of(owner)}.{local}": TagType.NUMBER}
+    text = f"{before}{namespace_of(other)}.{local} > 1"
+    if owner == other:
+        check(parse(text), taxonomy)
+        return
+    with pytest.raises(ExpressionInvalid) as caught:
+        check(parse(text), taxonomy)
+    assert caught.value.column == len(before) + 1
+
+
+@given(PEOPLE)
+def test_dotted_name_asks_for_the_attribute_of_that_name(person: Guess) -> None:
+    bare = parse("acme.vip")
+    assert evaluate(bare, person) is (person.value is True)
+    assert canonical(bare) == "acme.vip == true"

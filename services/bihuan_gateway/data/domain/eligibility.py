@@ -1,6 +1,6 @@
 """Who may enter an auction: what the request says first, what is known about the person second."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -101,6 +101,11 @@ def on_offer(
 def asks_for_person(group: AdGroup) -> bool:
     """Tell whether the ad group addresses persons, so that it needs one to be known."""
     return group.expression is not None or bool(group.include_audiences) or bool(group.exclude_audiences)
+
+
+def private_tag_owners(groups: Iterable[AdGroup]) -> tuple[str, ...]:
+    """Name the advertisers whose private tags the ad groups ask for, in order, at most MAX_CANDIDATES."""
+    return tuple(sorted({group.campaign.advertiser.id for group in groups if group.names_private}))[:MAX_CANDIDATES]
 
 
 def matched_audience(group: AdGroup, facts: PersonFacts) -> str:

@@ -1,6 +1,6 @@
 """Profile over gRPC."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from bihuan.common.v1 import common_pb2
@@ -19,24 +19,33 @@ _OUTCOMES = {
     profile_pb2.INGEST_OUTCOME_DUPLICATE: IngestOutcome.DUPLICATE,
 }
 
+_Query = tuple[int, Consent, tuple[str, ...]]
+
 
 class ServedProfile:
-    """A profile as it came over the wire; the message goes on to scoring unchanged."""
+    """
+    A profile as it came over the wire; the message goes on to scoring unchanged.
+
+    But for private attributes, which serve their advertiser's own targeting alone: these are taken out of the message.
+    """
 
     __slots__ = ("_attributes", "_interests", "_segments", "message")
 
-    def __init__(self, message: profile_pb2.Profile) -> None:
+    def __init__(self, message: profile_pb2.Profile, *, may_be_private: bool = False) -> None:
         self.message = message
         self._attributes: dict[str, Value] | None = None
+        if may_be_private and any("." in item.name for item in message.attributes):
+            self._attributes = _values(message.attributes)
+            shared = [item for item in message.attributes if "." not in item.name]
+            del message.attributes[:]
+            message.attributes.extend(shared)
         self._interests: dict[str, tuple[float, float]] | None = None
         self._segments: frozenset[str] | None = None
 
     def attribute(self, name: str) -> Value | None:
         """Return the value of an attribute."""
         if self._attributes is None:
-            self._attributes = {
-                item.name: getattr(item, kind) for item in self.message.attributes if (kind := item.WhichOneof("value"))
-            }
+            self._attributes = _values(self.message.attributes)
         return self._attributes.get(name)
 
     def interest(self, tag: str) -> float:
@@ -59,7 +68,7 @@ class ServedProfile:
         return segment_id in self._segments
 
     def record(self) -> bytes:
-        """Return the serialized message as it was served."""
+        """Return the serialized message."""
         serialized: bytes = self.message.SerializeToString()
         return serialized
 
@@ -69,11 +78,11 @@ class GrpcProfiles:
 
     def __init__(self, stub: "ProfileServiceAsyncStub", *, timeout_s: float) -> None:
         self._stub = stub
-        self._read = Coalescer[tuple[int, Consent], ProfileView](self._read_many, timeout_s=timeout_s)
+        self._read = Coalescer[_Query, ProfileView](self._read_many, timeout_s=timeout_s)
 
-    async def read(self, person_id: int, consent: Consent) -> ProfileView:
+    async def read(self, person_id: int, consent: Consent, advertiser_ids: tuple[str, ...]) -> ProfileView:
         """Return what TARGETING may know about a person; merged with other calls."""
-        return await self._read.ask_one((person_id, consent))
+        return await self._read.ask_one((person_id, consent, advertiser_ids))
 
     async def ingest(self, events: Sequence[Behaviour]) -> list[tuple[IngestOutcome, str]]:
         """Take in up to 1,000 events; one outcome and reason an event, in order."""
@@ -101,7 +110,7 @@ class GrpcProfiles:
         """Wait for the calls in flight."""
         await self._read.close()
 
-    async def _read_many(self, queries: Sequence[tuple[int, Consent]]) -> list[ProfileView]:
+    async def _read_many(self, queries: Sequence[_Query]) -> list[ProfileView]:
         distinct = list(dict.fromkeys(queries))
         request = profile_pb2.BatchGetProfilesRequest(
             queries=[
@@ -109,13 +118,21 @@ class GrpcProfiles:
                     person=common_pb2.PersonRef(person_id=person_id),
                     purpose=common_pb2.PURPOSE_TARGETING,
                     consent=consent_message(consent),
+                    advertiser_ids=advertiser_ids,
                 )
-                for person_id, consent in distinct
+                for person_id, consent, advertiser_ids in distinct
             ]
         )
         response = await self._stub.BatchGetProfiles(request)
-        found = dict(zip(distinct, map(ServedProfile, response.profiles), strict=True))
+        found = {
+            query: ServedProfile(profile, may_be_private=bool(query[2]))
+            for query, profile in zip(distinct, response.profiles, strict=True)
+        }
         return [found[query] for query in queries]
+
+
+def _values(attributes: Iterable[profile_pb2.Attribute]) -> dict[str, Value]:
+    return {item.name: getattr(item, kind) for item in attributes if (kind := item.WhichOneof("value"))}
 
 
 def _event(event: Behaviour, consent: common_pb2.Consent) -> profile_pb2.BehaviourEvent:

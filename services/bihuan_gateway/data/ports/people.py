@@ -125,8 +125,12 @@ class Fact:
 class Profiles(Protocol):
     """Profile, as the gateway uses it."""
 
-    async def read(self, person_id: int, consent: Consent) -> ProfileView:
-        """Return what TARGETING may know about a person; merged with other calls."""
+    async def read(self, person_id: int, consent: Consent, advertiser_ids: tuple[str, ...]) -> ProfileView:
+        """
+        Return what TARGETING may know about a person; merged with other calls.
+
+        Private tags are told of these advertisers. Attributes of the view have them, its record has not.
+        """
         ...
 
     async def ingest(self, events: Sequence[Behaviour]) -> list[tuple[IngestOutcome, str]]:

@@ -1,6 +1,6 @@
 """`POST /v1/events`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -33,6 +33,7 @@ from bihuan_gateway.hops import asked_by_us
 from bihuan_gateway.planes import NamedRoute
 from bihuan_shared.clock import Clock
 from bihuan_shared.errors import DeadlineExceeded, Unavailable
+from bihuan_shared.targeting import namespace_in, namespace_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class EventRoutes:
     """
     Behaviour of any writer, actions of any advertiser for admins and of its own for an advertiser's key.
 
-    Attributes and links, which change what is known of everyone's persons, are of admins.
+    Attributes and links, which change what is known of everyone's persons, are of admins; values of private tags are of
+    their advertiser too.
     """
 
     ingest: Ingest
@@ -58,7 +60,7 @@ class EventRoutes:
         principal = principal_of(request)
         require_writer(principal)
         body = await self._reader.read(request)
-        if body.attributes or body.links:
+        if body.links or not _own_attributes(body.attributes, principal):
             require_admin(principal)
         now_us = self.clock.now_us()
         tolds = self._tolds(body)
@@ -130,6 +132,12 @@ def _action_results(
         )
         for action, result in zip(bodies, results, strict=True)
     )
+
+
+def _own_attributes(updates: Iterable[AttributeUpdateBody], principal: Principal) -> bool:
+    """Tell whether there is no value but of private tags of the caller's own."""
+    own = namespace_of(principal.tenant) if principal.tenant else None
+    return all(namespace_in(item.name) == own for update in updates for item in update.attributes)
 
 
 def _action(body: ActionBody, consent: Consent, now_us: int) -> ReportedAction:

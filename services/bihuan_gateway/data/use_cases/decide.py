@@ -8,7 +8,14 @@ from typing import TypeVar
 from bihuan_gateway.control.snapshot import Creative, Placement, ServingSnapshot, SnapshotSource
 from bihuan_gateway.data.domain.auction import PPB
 from bihuan_gateway.data.domain.booked import BookedSource, NothingBooked
-from bihuan_gateway.data.domain.eligibility import PersonFacts, Verdict, asks_for_person, matched_audience, on_offer
+from bihuan_gateway.data.domain.eligibility import (
+    PersonFacts,
+    Verdict,
+    asks_for_person,
+    matched_audience,
+    on_offer,
+    private_tag_owners,
+)
 from bihuan_gateway.data.domain.naming import derived_id
 from bihuan_gateway.data.domain.pacing import Throttle, as_soon_as_possible, traffic_figure
 from bihuan_gateway.data.domain.slots import BUDGET_UNAVAILABLE, Slot
@@ -112,9 +119,10 @@ class Decide:
             person = await self.persons.person(ask.identifiers, ask.consent, degraded)
             person_id = person.person_id
             capped_person_id = person_id if TARGETING in ask.consent.purposes else 0
-            audiences = any(asks_for_person(creative.ad_group) for slot in slots for creative in slot.offered)
+            groups = [creative.ad_group for slot in slots for creative in slot.offered]
+            audiences, owners = any(map(asks_for_person, groups)), private_tag_owners(groups)
             facts, _ = await asyncio.gather(
-                self.persons.facts(person_id, ask.consent, degraded, audiences=audiences),
+                self.persons.facts(person_id, ask.consent, degraded, audiences=audiences, tag_owners=owners),
                 _together([self._validate(slot, capped_person_id, degraded) for slot in slots]),
             )
             for slot in slots:

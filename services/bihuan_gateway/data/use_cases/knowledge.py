@@ -46,11 +46,23 @@ class PersonSource:
             return NOBODY
         return await degraded.attempt("identity", self.identities.resolve(identifiers)) or NOBODY
 
-    async def facts(self, person_id: int, consent: Consent, degraded: Degraded, *, audiences: bool) -> PersonFacts:
-        """Read the profile and, where `audiences` asks for them, the memberships; nothing without TARGETING."""
+    async def facts(
+        self,
+        person_id: int,
+        consent: Consent,
+        degraded: Degraded,
+        *,
+        audiences: bool,
+        tag_owners: tuple[str, ...] = (),
+    ) -> PersonFacts:
+        """
+        Read the profile and, where `audiences` asks for them, the memberships; nothing without TARGETING.
+
+        `tag_owners` are advertisers whose private tags are asked for.
+        """
         if not person_id or TARGETING not in consent.purposes:
             return PersonFacts()
-        reading = degraded.attempt("profile", self.profiles.read(person_id, consent))
+        reading = degraded.attempt("profile", self.profiles.read(person_id, consent, tag_owners))
         if not audiences:
             return _contextual_without_profile(await reading, None)
         profile, memberships = await asyncio.gather(

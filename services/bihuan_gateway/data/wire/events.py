@@ -44,9 +44,9 @@ class EventBody(Body, frozen=True, kw_only=True):
 
 
 class AttributeBody(Body, frozen=True, kw_only=True):
-    """One fact; its type must be the one that the taxonomy gives the name."""
+    """One fact; its type must be the one that the taxonomy gives the name, which of a private tag has a dot."""
 
-    name: Annotated[str, Meta(max_length=64, pattern=r"^[a-z][a-z0-9_]*(?![\s\S])")]
+    name: Annotated[str, Meta(max_length=128, pattern=r"^[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?(?![\s\S])")]
     value: bool | float | Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*(?![\s\S])")]
     update_time: Time | None = None
 

@@ -168,7 +168,7 @@ class Attribute(_message.Message):
     DERIVED_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name in the taxonomy, for example `age`."""
+    """Its name in the taxonomy, for example `age`, or `acme.vip_level` of a private tag."""
     text: _builtins.str
     """A text, for example `f`."""
     number: _builtins.float
@@ -548,6 +548,7 @@ class GetProfileRequest(_message.Message):
     PERSON_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     CONSENT_FIELD_NUMBER: _builtins.int
+    ADVERTISER_IDS_FIELD_NUMBER: _builtins.int
     purpose: _common_pb2.Purpose.ValueType
     """What for."""
     @_builtins.property
@@ -558,16 +559,23 @@ class GetProfileRequest(_message.Message):
     def consent(self) -> _common_pb2.Consent:
         """What the person agreed to; absent allows nothing."""
 
+    @_builtins.property
+    def advertiser_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Advertisers whose private tags are told too, those on whose behalf it is read; none: no private tags. Ignored of
+        partners.
+        """
+
     def __init__(
         self,
         *,
         person: _common_pb2.PersonRef | None = ...,
         purpose: _common_pb2.Purpose.ValueType = ...,
         consent: _common_pb2.Consent | None = ...,
+        advertiser_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "person", b"person"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "person", b"person", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_ids", b"advertiser_ids", "consent", b"consent", "person", b"person", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -606,6 +614,7 @@ class ProfileQuery(_message.Message):
     PERSON_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     CONSENT_FIELD_NUMBER: _builtins.int
+    ADVERTISER_IDS_FIELD_NUMBER: _builtins.int
     purpose: _common_pb2.Purpose.ValueType
     """What for."""
     @_builtins.property
@@ -616,16 +625,23 @@ class ProfileQuery(_message.Message):
     def consent(self) -> _common_pb2.Consent:
         """What the person agreed to; absent allows nothing."""
 
+    @_builtins.property
+    def advertiser_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Advertisers whose private tags are told too, those on whose behalf it is read; none: no private tags. Ignored of
+        partners.
+        """
+
     def __init__(
         self,
         *,
         person: _common_pb2.PersonRef | None = ...,
         purpose: _common_pb2.Purpose.ValueType = ...,
         consent: _common_pb2.Consent | None = ...,
+        advertiser_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "person", b"person"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "person", b"person", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_ids", b"advertiser_ids", "consent", b"consent", "person", b"person", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -926,16 +942,22 @@ class ScanProfilesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PURPOSE_FIELD_NUMBER: _builtins.int
+    ADVERTISER_IDS_FIELD_NUMBER: _builtins.int
     purpose: _common_pb2.Purpose.ValueType
     """What for."""
+    @_builtins.property
+    def advertiser_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Advertisers whose private tags are told too, those on whose behalf it is read; none: no private tags."""
+
     def __init__(
         self,
         *,
         purpose: _common_pb2.Purpose.ValueType = ...,
+        advertiser_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_ids", b"advertiser_ids", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1133,8 +1155,11 @@ class ListTagsResponse(_message.Message):
 
     TAGS_FIELD_NUMBER: _builtins.int
     TAXONOMY_VERSION_FIELD_NUMBER: _builtins.int
+    STORE_EPOCH_FIELD_NUMBER: _builtins.int
     taxonomy_version: _builtins.str
     """Version of the platform's taxonomy; changes with its content."""
+    store_epoch: _builtins.str
+    """Changes when the store has lost what it held: whoever keeps private tags puts them again. Not told to partners."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tag]:
         """The taxonomy."""
@@ -1144,10 +1169,11 @@ class ListTagsResponse(_message.Message):
         *,
         tags: _abc.Iterable[Global___Tag] | None = ...,
         taxonomy_version: _builtins.str = ...,
+        store_epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tags", b"tags", "taxonomy_version", b"taxonomy_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["store_epoch", b"store_epoch", "tags", b"tags", "taxonomy_version", b"taxonomy_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1161,21 +1187,27 @@ class PutTagsRequest(_message.Message):
 
     ADVERTISER_ID_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     advertiser_id: _builtins.str
     """Whose tags."""
+    version: _builtins.int
+    """Version of the advertiser's tags where the sender counts them, else 0: what is older than what was taken in changes
+    nothing.
+    """
     @_builtins.property
     def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tag]:
-        """The tags; their names begin with the advertiser's namespace and a dot."""
+        """The tags; their names begin with the advertiser's namespace and a dot. Those that are not named stay."""
 
     def __init__(
         self,
         *,
         advertiser_id: _builtins.str = ...,
         tags: _abc.Iterable[Global___Tag] | None = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "tags", b"tags", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

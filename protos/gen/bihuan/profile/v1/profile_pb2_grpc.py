@@ -155,7 +155,8 @@ class ProfileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutTags(self, request, context):
-        """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type stays.
+        """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type and its class
+        stay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -54,7 +54,9 @@ class ProfileServiceStub:
     PutSocialEdges: _grpc.UnaryUnaryMultiCallable[_profile_pb2.PutSocialEdgesRequest, _profile_pb2.PutSocialEdgesResponse]
     """Takes in consented relations between persons, from which communities are found; idempotent."""
     PutTags: _grpc.UnaryUnaryMultiCallable[_profile_pb2.PutTagsRequest, _profile_pb2.PutTagsResponse]
-    """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type stays."""
+    """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type and its class
+    stay.
+    """
     DeleteProfile: _grpc.UnaryUnaryMultiCallable[_profile_pb2.DeleteProfileRequest, _profile_pb2.DeleteProfileResponse]
     """Erases a profile."""
     ListTags: _grpc.UnaryUnaryMultiCallable[_profile_pb2.ListTagsRequest, _profile_pb2.ListTagsResponse]
@@ -86,7 +88,9 @@ class ProfileServiceAsyncStub(ProfileServiceStub):
     PutSocialEdges: _aio.UnaryUnaryMultiCallable[_profile_pb2.PutSocialEdgesRequest, _profile_pb2.PutSocialEdgesResponse]  # type: ignore[assignment]
     """Takes in consented relations between persons, from which communities are found; idempotent."""
     PutTags: _aio.UnaryUnaryMultiCallable[_profile_pb2.PutTagsRequest, _profile_pb2.PutTagsResponse]  # type: ignore[assignment]
-    """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type stays."""
+    """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type and its class
+    stay.
+    """
     DeleteProfile: _aio.UnaryUnaryMultiCallable[_profile_pb2.DeleteProfileRequest, _profile_pb2.DeleteProfileResponse]  # type: ignore[assignment]
     """Erases a profile."""
     ListTags: _aio.UnaryUnaryMultiCallable[_profile_pb2.ListTagsRequest, _profile_pb2.ListTagsResponse]  # type: ignore[assignment]
@@ -169,7 +173,9 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _profile_pb2.PutTagsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_profile_pb2.PutTagsResponse, _abc.Awaitable[_profile_pb2.PutTagsResponse]]:
-        """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type stays."""
+        """Declares private tags of an advertiser, all or none; a tag that is there is replaced where its type and its class
+        stay.
+        """
 
     @_abc_1.abstractmethod
     def DeleteProfile(
