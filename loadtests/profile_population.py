@@ -91,7 +91,9 @@ def _events(
     for place, (person, kind, topic) in enumerate(zip(persons.tolist(), kinds.tolist(), topics.tolist(), strict=True)):
         event: dict[str, object] = {
             "event_id": f"{prefix}-{place}",
-            "identifiers": [{"namespace": "cookie", "value": f"new-{prefix}-{place}"} if fresh[place] else visitor(person)],
+            "identifiers": [
+                {"namespace": "cookie", "value": f"new-{prefix}-{place}"} if fresh[place] else visitor(person)
+            ],
             "behaviour": BEHAVIOURS[kind],
             "event_time": format_rfc3339(until_us // 1_000 * 1_000 - (len(persons) - place) * 1_000),
             "tags": [f"category:{CATEGORIES[topic]}", f"brand:b{(topic * 7 + person) % 20}"][: 1 + (person % 2)],
