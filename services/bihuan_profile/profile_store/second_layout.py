@@ -10,9 +10,8 @@ Small for a person of whom little is known, which most are, and exact:
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -65,7 +64,10 @@ class _Layout(msgspec.Struct, array_like=True):
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(_Layout)
-_EMPTY: Final = (NONE, 0, b"", [], {}, (), None)
+_NO_WEIGHTS: Final[Weights[Any]] = Weights()
+_NO_ORDERS: Final = Orders()
+_DEFAULTS: Final[tuple[object, ...]] = (None, b"", b"", [], 0, [], 0, [], NONE, [], 0, [], {}, [], [], None, (), {})
+"""Of `_Layout`, by place."""
 
 
 class _Instants:
@@ -101,6 +103,30 @@ def _instants(reference_us: int, packed: bytes) -> list[int]:
     return instants
 
 
+class _Doubles:
+    """The weights of one record, taken from the front; IndexError or ValueError where there are too few."""
+
+    __slots__ = ("_at", "_values")
+
+    def __init__(self, packed: bytes) -> None:
+        self._values = struct.unpack(f"<{len(packed) // 8}d", packed)
+        self._at = 0
+
+    def weights(self, keys: Sequence[_Key], active: int) -> Weights[_Key]:
+        if not keys:
+            return _NO_WEIGHTS
+        middle = self._at + len(keys)
+        # Lengths are checked: a damaged record must not read as one of which less is known.
+        long = dict(zip(keys, self._values[self._at : middle], strict=True))
+        self._at = middle + active
+        return Weights(long, dict(zip(keys[:active], self._values[middle : self._at], strict=True)) if active else {})
+
+    def one(self) -> float:
+        self._at += 1
+        value: float = self._values[self._at - 1]
+        return value
+
+
 def pack(record: Record) -> bytes:
     """The bytes of a record."""
     times = _Instants(record.reference_us)
@@ -108,10 +134,6 @@ def pack(record: Record) -> bytes:
     tags, active = _put(record.operation_interests, doubles)
     bought, active_bought = _put(record.transaction_interests, doubles)
     behaviours, active_behaviours = _put(record.activity, doubles)
-    activity: list[int] = []
-    for behaviour in behaviours:
-        count = record.counts[behaviour]
-        activity += (behaviour, count.total, times.number(count.last_time_us))
     orders = record.orders
     doubles += [spend.decayed_micros for spend in orders.monetary.values()]
     doubles += [bond.warmth for bond in record.bonds.values()]
@@ -125,7 +147,7 @@ def pack(record: Record) -> bytes:
         struct.pack(f"<{len(doubles)}d", *doubles),
         [short_tag(tag) for tag in tags],
         active,
-        activity,
+        _packed_activity(behaviours, record.counts, times),
         active_behaviours,
         _grouped(record.facts, times),
         times.number(record.first_operation_us),
@@ -140,7 +162,7 @@ def pack(record: Record) -> bytes:
         dict(record.moved_sightings),
     ]
     parts[1] = times.packed()
-    while parts[-1] in _EMPTY:
+    while parts[-1] == _DEFAULTS[len(parts) - 1]:
         parts.pop()
     return _encoder.encode(parts)
 
@@ -153,17 +175,16 @@ def unpack(data: memoryview) -> Record:
     """
     layout = _decoder.decode(data)
     times = _instants(layout.reference_us, layout.ages)
-    doubles = iter(struct.unpack(f"<{len(layout.weights) // 8}d", layout.weights))
+    doubles = _Doubles(layout.weights)
     tags = [full_tag(tag) for tag in layout.tags]
-    operation = _take(tags, layout.active, doubles)
+    operation = doubles.weights(tags, layout.active)
     bought = [tags[tag] if isinstance(tag, int) else full_tag(tag) for tag in layout.bought_tags]
-    transaction = _take(bought, layout.active_bought, doubles)
+    transaction = doubles.weights(bought, layout.active_bought)
     flat = layout.activity
-    activity = _take(flat[::3], layout.active_behaviours, doubles)
-    frequency, last, first = layout.orders or (0, NONE, NONE)
-    monetary = {code: Spend(micros, next(doubles)) for code, micros in layout.monetary.items()}
+    activity = doubles.weights(flat[::3], layout.active_behaviours)
+    monetary = {code: Spend(micros, doubles.one()) for code, micros in layout.monetary.items()}
     bonds = {
-        brand: Bond(times[seen], times[one], times[two], dealings, orders, times[three], times[four], next(doubles))
+        brand: Bond(times[seen], times[one], times[two], dealings, orders, times[three], times[four], doubles.one())
         for brand, seen, one, two, dealings, orders, three, four in layout.bonds
     }
     return Record(
@@ -177,7 +198,7 @@ def unpack(data: memoryview) -> Record:
             behaviour: Count(total, times[at])
             for behaviour, total, at in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         },
-        orders=Orders(times[last], frequency, monetary, times[first]),
+        orders=_orders(layout.orders, monetary, times),
         former_ids=layout.former_ids,
         moved_sightings=layout.moved_sightings,
         bonds=bonds,
@@ -199,10 +220,12 @@ def _put(weights: Weights[_Key], doubles: list[float]) -> tuple[list[_Key], int]
     return keys, len(instant)
 
 
-def _take(keys: Sequence[_Key], active: int, doubles: Iterator[float]) -> Weights[_Key]:
-    # Lengths are checked: a damaged record must not read as one of which less is known.
-    long = dict(zip(keys, list(islice(doubles, len(keys))), strict=True))
-    return Weights(long, dict(zip(keys[:active], list(islice(doubles, active)), strict=True)))
+def _packed_activity(behaviours: Sequence[int], counts: Mapping[int, Count], times: _Instants) -> list[int]:
+    flat: list[int] = []
+    for behaviour in behaviours:
+        count = counts[behaviour]
+        flat += (behaviour, count.total, times.number(count.last_time_us))
+    return flat
 
 
 def _grouped(facts: Mapping[str, Fact], times: _Instants) -> list[list[object]]:
@@ -230,6 +253,13 @@ def _packed_orders(orders: Orders, times: _Instants) -> list[int]:
     return []
 
 
+def _orders(packed: Sequence[int], monetary: Mapping[str, Spend], times: Sequence[int]) -> Orders:
+    if not packed and not monetary:
+        return _NO_ORDERS
+    frequency, last, first = packed or (0, NONE, NONE)
+    return Orders(times[last], frequency, monetary, times[first])
+
+
 def _packed_wardrobe(wardrobe: Mapping[Kind, Owned], times: _Instants) -> list[tuple[object, ...]]:
     return [
         (*kind, held.quantity, held.purchases, times.number(held.first_us), times.number(held.last_us))
@@ -240,14 +270,20 @@ def _packed_wardrobe(wardrobe: Mapping[Kind, Owned], times: _Instants) -> list[t
 def _packed_bonds(bonds: Mapping[str, Bond], times: _Instants) -> list[tuple[object, ...]]:
     number = times.number
     return [
-        (brand, number(one.seen_us), number(one.first_us), number(one.last_us))
-        + (one.dealings, one.orders, number(one.first_order_us), number(one.last_order_us))
+        (
+            brand,
+            *(number(time_us) for time_us in (one.seen_us, one.first_us, one.last_us)),
+            one.dealings,
+            one.orders,
+            number(one.first_order_us),
+            number(one.last_order_us),
+        )
         for brand, one in bonds.items()
     ]
 
 
-def _influence(packed: tuple[int, int, int] | None, times: Sequence[int], doubles: Iterator[float]) -> Influence:
+def _influence(packed: tuple[int, int, int] | None, times: Sequence[int], doubles: _Doubles) -> Influence:
     if packed is None:
         return NO_INFLUENCE
     reach, resonance, last = packed
-    return Influence(reach, resonance, next(doubles), next(doubles), times[last])
+    return Influence(reach, resonance, doubles.one(), doubles.one(), times[last])

@@ -1,11 +1,9 @@
-"""
-What is written short in a stored record. Each list only ever grows at its end: numbers in it are on disk.
-"""
+"""What is written short in a stored record. Each list only ever grows at its end: numbers in it are on disk."""
 
 from typing import Final
 
 NAMES: Final = (
-    "age", "age_band", "birth_year", "gender", "income", "home_ownership", "marital_status", "household_size",
+    "age", "birth_year", "gender", "income", "home_ownership", "marital_status", "household_size",
     "household_comp", "kids_count", "region", "language", "newsletter", "device_type", "visit_channel", "app_user",
     "price_band", "loyalty_tier", "preferred_size", "average_order", "influence_tier",
 )  # fmt: skip
