@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 import numpy as np
 import psutil
-from profile_population import CONSENT, MARKER_TAG, Batch, Traffic, batches, chunks, marked, visitor
+from profile_population import MARKER_TAG, Batch, Traffic, batches, chunks, marked, visitor
 
 from bihuan.common.v1 import common_pb2
 from bihuan.identity.v1 import identity_pb2
