@@ -1,9 +1,9 @@
 """
 Profile's freshness under load, its size and its speed beside the naive way: one hash a person, one field a tag.
 
-Everything is synthetic and seeded. Freshness is measured on a whole local stack, as `bihuan up` starts it, with the
-client on the same cores; reads on one server with a core of its own. Run it with `make bench-profile`; it writes
-`.bihuan/bench/profile.json`.
+Everything is synthetic and seeded. Freshness and loading are measured on a whole local stack, as `bihuan up` starts it,
+with the client on the same cores; reads on one server with a core of its own. Run it with `make bench-profile`; it
+writes `.bihuan/bench/profile.json`.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import figures
 from profile_freshness import freshness
+from profile_load import load_rate
 from profile_population import Traffic
 from profile_process import ProfileForks, ProfileProcess, profile_environment
 from profile_reads import batch_rate, blob_bytes, fill, naive_copy, naive_rate, single_rate
@@ -44,12 +45,16 @@ class Size:
 
 
 async def measure(size: Size, state: Path) -> dict[str, object]:
-    """Measure freshness, then sizes and reads."""
+    """Measure freshness, then sizes and reads, then loading."""
     started_s = time.monotonic()
     runs = [await freshness(size.traffic, SEED + turn, state / f"stack-{turn}") for turn in range(size.repeats)]
     middle = sorted(runs, key=lambda run: float(str(run["freshness_p99_ms"])))[len(runs) // 2]
     found = middle | {"freshness_p99_ms_runs": [run["freshness_p99_ms"] for run in runs]}
     found |= await _reads(size, state)
+    load = await _median(
+        size.repeats, lambda turn: load_rate(state / f"load-{turn}", 5 * size.persons, size.persons, SEED + turn)
+    )
+    found |= {"load_rows_per_s": round(load), "load_rows": 5 * size.persons}
     found |= {"machine": figures.machine(), "commit": figures.commit(), "population": f"synthetic, seed {SEED}"}
     return found | {"repeats": size.repeats, "duration_s": round(time.monotonic() - started_s, 1)}
 
@@ -58,7 +63,9 @@ async def _reads(size: Size, state: Path) -> dict[str, object]:
     with _core(0):
         forks = ProfileForks()
     with _core(1), _engine(state / "valkey") as valkey:
-        server = await ProfileProcess.start(forks, profile_environment(state, valkey.url), state / "profile.log")
+        server = await ProfileProcess.start(
+            forks, profile_environment(state, valkey.url, look_over_s=86_400), state / "profile.log"
+        )
         redis = Redis.from_url(valkey.url, protocol=2)
         persons = range(10_000_000, 10_000_000 + size.persons)
         buyers = range(20_000_000, 20_000_000 + size.persons // 10)

@@ -33,16 +33,10 @@ def write_events(path: Path, count: int, persons: int, seed: int) -> None:
             behaviour = BEHAVIOURS[kinds[number]]
             who = visitor(people[number])
             money = ("EUR", 19_900_000) if behaviour == "order" else ("", "")
-            writer.writerow(
-                (who["namespace"], who["value"], f"load-{number}", behaviour, format_rfc3339(now_us - ages_us[number]))
-                + (
-                    f"category:{CATEGORIES[topics[number]]}",
-                    *money,
-                    "targeting|measurement",
-                    "operation|transaction",
-                    "crm",
-                )
-            )
+            at = format_rfc3339(now_us - ages_us[number])
+            what = (f"load-{number}", behaviour, at, f"category:{CATEGORIES[topics[number]]}", *money)
+            agreed = ("targeting|measurement", "operation|transaction", "crm")
+            writer.writerow((who["namespace"], who["value"], *what, *agreed))
 
 
 async def load_rate(state: Path, rows: int, persons: int, seed: int) -> float:

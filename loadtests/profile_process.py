@@ -9,9 +9,7 @@ from bihuan.profile.v1.profile_pb2_grpc import ProfileServiceStub
 __all__ = ["ProfileForks", "ProfileProcess", "profile_environment"]
 
 
-def profile_environment(
-    state: Path, redis_url: str, *, clock: str = "system", look_over_s: int = 1
-) -> dict[str, str]:
+def profile_environment(state: Path, redis_url: str, *, clock: str = "system", look_over_s: int = 1) -> dict[str, str]:
     """The settings of a profile server on this store, which looks over everyone every `look_over_s` seconds."""
     return {
         "BIHUAN_STATE_DIR": str(state),

@@ -6,9 +6,27 @@ from zlib import crc32
 
 from bihuan.identity.v1 import identity_pb2
 from bihuan.profile.v1 import profile_pb2 as pb
-from bihuan_shared.clock import to_us
+from bihuan_cli.bulk.rows import RowReader
+from bihuan_shared.clock import format_rfc3339, to_us
 from bihuan_shared.errors import FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
 
+NOW_US = 1_790_000_000_123_000
+READER = RowReader({"gender": pb.TAG_TYPE_TEXT, "birth_year": pb.TAG_TYPE_NUMBER, "newsletter": pb.TAG_TYPE_FLAG})
+EVENT: dict[str, object] = {
+    "namespace": "login",
+    "identifier": "somebody",
+    "event_id": "e1",
+    "behaviour": "view",
+    "event_time": format_rfc3339(NOW_US),
+    "consent_purposes": "targeting|measurement",
+}
+FACT: dict[str, object] = {
+    "person_id": "7",
+    "attribute": "gender",
+    "value": "f",
+    "update_time": str(NOW_US),
+    "consent_purposes": "targeting",
+}
 ERASED = 666
 """A person whom the fake has erased."""
 GENDERS = ("f", "m", "x")
