@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import figures
+import psutil
 from profile_freshness import freshness
 from profile_load import load_rate
 from profile_population import Traffic
 from profile_process import ProfileForks, ProfileProcess, profile_environment
-from profile_reads import batch_rate, blob_bytes, fill, naive_copy, naive_rate, single_rate
+from profile_reads import BATCH, batch_rate, blob_bytes, fill, naive_copy, naive_rate, single_rate
 from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
@@ -73,8 +74,11 @@ async def _reads(size: Size, state: Path) -> dict[str, object]:
         await fill(server, buyers, SEED, with_order=True)
         ours, bought = await blob_bytes(redis, persons), await blob_bytes(redis, buyers)
         naive = await naive_copy(server, redis, persons)
+        before_s = _cpu_s(server.pid)
         single = await _median(size.repeats, lambda turn: single_rate(server.stub, persons, size.calls, turn))
+        between_s = _cpu_s(server.pid)
         batch = await _median(size.repeats, lambda turn: batch_rate(server.stub, persons, size.calls // 20, turn))
+        after_s = _cpu_s(server.pid)
         await server.stop()
         # The naive server takes its core over from whoever starts it.
         core = 0 if _cores() > 1 else None
@@ -90,9 +94,17 @@ async def _reads(size: Size, state: Path) -> dict[str, object]:
         "batch_read_per_s": round(batch),
         "single_read_per_s": round(single),
         "naive_read_per_s": round(plain),
+        "single_read_cpu_us": round((between_s - before_s) * 1e6 / (size.repeats * size.calls), 1),
+        "batch_read_cpu_us": round((after_s - between_s) * 1e6 / (size.repeats * (size.calls // 20) * BATCH), 1),
         "batch_to_single": round(batch / single, 1),
         "batch_to_naive": round(batch / plain, 1),
     }
+
+
+def _cpu_s(pid: int) -> float:
+    """Processor seconds that a process has used: what others do on the machine does not show in it."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 async def _median(repeats: int, run: Callable[[int], Awaitable[float]]) -> float:

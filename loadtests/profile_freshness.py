@@ -9,11 +9,11 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 import aiohttp
-import msgspec
 import numpy as np
 import psutil
 from profile_population import MARKER_TAG, Batch, Traffic, batches, chunks, marked, visitor
@@ -28,6 +28,7 @@ from bihuan_cli.stack.local import LocalStack, local_stack
 
 POLL_S: Final = 0.005
 LEAD_S: Final = 1.0
+REPEAT_S: Final = 0.1
 PATIENCE_S: Final = 60.0
 CONNECTIONS: Final = 64
 AGREED: Final = common_pb2.Consent(
@@ -36,23 +37,12 @@ AGREED: Final = common_pb2.Consent(
 )
 
 
-class Outcome(msgspec.Struct):
-    """What became of one event."""
-
-    outcome: str
-
-
-class Answer(msgspec.Struct):
-    """The answer of `POST /v1/events`, as far as it matters here."""
-
-    events: list[Outcome]
-
-
 @dataclass(slots=True)
 class Tally:
     """What the run has seen so far. `due_s` and `seen_s` are by marker, on the clock of the loop."""
 
-    accepted: int = 0
+    taken: int = 0
+    repeated: int = 0
     refused: int = 0
     answered_s: float = 0.0
     post_ms: list[float] = field(default_factory=list)
@@ -71,10 +61,13 @@ async def freshness(traffic: Traffic, seed: int, state: Path) -> dict[str, objec
         tally = Tally()
         before = _cpu_s(stack)
         began_s = time.monotonic()
-        async with service_channel(state, "profile") as channel, asyncio.timeout(traffic.duration_s + PATIENCE_S):
-            watch = asyncio.create_task(_watch(ProfileServiceStub(channel), persons, tally))
-            await _send(stack, todo, tally)
-            await watch
+        async with (
+            service_channel(state, "profile") as channel,
+            asyncio.timeout(traffic.duration_s + PATIENCE_S),
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(_watch(ProfileServiceStub(channel), persons, tally))
+            group.create_task(_send(stack, todo, tally))
         took_s = time.monotonic() - began_s
         used = {name: round((after - before[name]) / took_s, 2) for name, after in _cpu_s(stack).items()}
         return _summary(traffic, todo, tally) | {"cpu_by_process": used}
@@ -122,14 +115,19 @@ async def _send(stack: LocalStack, todo: Sequence[Batch], tally: Tally) -> None:
 
 
 async def _post(session: aiohttp.ClientSession, batch: Batch, due_s: float, tally: Tally) -> None:
-    async with session.post("/v1/events", data=batch.body) as response:
-        raw = await response.read()
-        if response.status != 200:  # noqa: PLR2004
-            raise RuntimeError(f"{response.status}: {raw[:500]!r}")
+    """Send until it is taken, as a shop's server does: a repeat is harmless, and its time counts."""
+    while True:
+        async with session.post("/v1/events", data=batch.body) as response:
+            raw, status = await response.read(), response.status
+        if status == HTTPStatus.OK:
+            break
+        if status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+            raise RuntimeError(f"{status}: {raw[:500]!r}")
+        tally.repeated += 1
+        await asyncio.sleep(REPEAT_S)
     tally.post_ms.append((asyncio.get_running_loop().time() - due_s) * 1e3)
-    accepted = raw.count(b'"accepted"')
-    tally.accepted += accepted
-    tally.refused += raw.count(b'"outcome"') - accepted
+    tally.taken += raw.count(b'"accepted"') + raw.count(b'"duplicate"')
+    tally.refused += raw.count(b'"rejected"')
 
 
 async def _watch(stub: ProfileServiceStub, persons: dict[int, int], tally: Tally) -> None:
@@ -158,9 +156,10 @@ def _summary(traffic: Traffic, todo: Sequence[Batch], tally: Tally) -> dict[str,
     fresh_ms = np.array([tally.seen_s[marker] - tally.due_s[marker] for marker in tally.due_s]) * 1e3
     return {
         "events_per_s_asked": traffic.events_per_s,
-        "events_per_s": round(tally.accepted / max(traffic.duration_s, tally.answered_s)),
-        "events_accepted": tally.accepted,
+        "events_per_s": round(tally.taken / max(traffic.duration_s, tally.answered_s)),
+        "events_taken": tally.taken,
         "events_refused": tally.refused,
+        "posts_repeated": tally.repeated,
         "events_a_batch": traffic.events_a_batch,
         "freshness_p50_ms": round(float(np.quantile(fresh_ms, 0.5)), 1),
         "freshness_p99_ms": round(float(np.quantile(fresh_ms, 0.99)), 1),
