@@ -15,7 +15,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help setup demo up test coverage check proto bench bench-identity bench-attribution bench-leases chaos-loop chaos-identity chaos-attribution eval-loop eval-identity eval-invalid-traffic eval-profile clean
+.PHONY: help setup demo up test coverage check proto bench bench-identity bench-profile bench-attribution bench-leases chaos-loop chaos-identity chaos-attribution eval-loop eval-identity eval-invalid-traffic eval-profile clean
 
 help: ## Explain the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -62,6 +62,9 @@ bench: setup ## Decisions per second and latency of the local stack, with the mi
 
 bench-identity: setup ## Bytes per identifier, lookups per second, merges and splits, beside the naive way
 	@$(BIN)/python loadtests/bench_identity.py
+
+bench-profile: setup ## Freshness under load, bytes a profile, reads and bulk load per second, beside the naive way
+	@$(BIN)/python loadtests/bench_profile.py
 
 bench-attribution: setup ## Events billed a second of CPU beside the naive way; Markov and Shapley beside peers
 	@$(BIN)/python loadtests/bench_attribution.py

@@ -42,6 +42,7 @@ async def build(settings: Settings) -> ServiceApp:
     backoff = Backoff(random.Random(), asyncio.sleep)  # noqa: S311  # spreads load, no more
     clock = clock_from(settings.clock)
     lake = open_lake(settings.lake_url)
+    await lake.warm_up()
     journal, edges = LakeJournal(lake), LakeEdges(lake)
     events = AcceptedEvents(store, backoff, journal)
     private = PrivateTags(RedisPrivateTagStore(client), time.monotonic)

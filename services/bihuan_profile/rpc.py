@@ -75,8 +75,10 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         """One profile a query, in the same order."""
         queries = [wire.query_of(query) for query in request.queries]
         views = await self._views(queries)
-        profiles = [wire.profile_message(q.person_id, view) for q, view in zip(queries, views, strict=True)]
-        return profile_pb2.BatchGetProfilesResponse(profiles=profiles)
+        answer = profile_pb2.BatchGetProfilesResponse()
+        for query, view in zip(queries, views, strict=True):
+            wire.fill_profile(answer.profiles.add(), query.person_id, view)
+        return answer
 
     async def _views(self, queries: list[knowing.Query]) -> list[ProfileView]:
         advertisers = NO_ADVERTISERS.union(*(query.advertiser_ids for query in queries))
@@ -123,9 +125,10 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         taxonomy = await self._private.for_advertisers(self._taxonomy, advertisers)
         now_us, population = self._clock.now_us(), self._population()
         async for batch in knowing.scan_profiles(self._store, taxonomy, now_us, purpose, population, advertisers):
-            yield profile_pb2.ScanProfilesResponse(
-                profiles=[wire.profile_message(person_id, view) for person_id, view in batch]
-            )
+            answer = profile_pb2.ScanProfilesResponse()
+            for person_id, view in batch:
+                wire.fill_profile(answer.profiles.add(), person_id, view)
+            yield answer
 
     async def ExplainProfile(  # noqa: N802
         self, request: profile_pb2.ExplainProfileRequest, _context: ExplainContext

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from bihuan_profile.domain import bond, influence, wardrobe
 from bihuan_profile.domain.behaviour import INTEREST_WEIGHTS, Behaviour, Event, data_class_of
@@ -21,8 +21,7 @@ MAX_TOTAL_MICROS: Final = 2**63 - 1
 FactValue = str | float | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """
     Value of an attribute and when it was learnt, in microseconds since the epoch.
 
@@ -36,8 +35,7 @@ class Fact:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(NamedTuple):
     """How often something was done, ever, and when last."""
 
     total: int

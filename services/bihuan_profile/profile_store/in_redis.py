@@ -3,7 +3,8 @@ Records in Redis, Valkey or a cluster of either.
 
 Keys: `pf:{<bucket>}:<person id>` holds a record (see `blob`), `pf:{<bucket>}:seen:<yyyymm>` the marks of the events of
 one month, `pf:followed` the last change of who is who that was followed. A bucket is 64 neighbouring person ids and
-shares a slot, so a batch takes one command a bucket, all in one pipeline. Marks are integers, which the store keeps in
+shares a slot, so a batch takes one command a bucket, all in one pipeline; records are read in one command for all where
+there is one node. Marks are integers, which the store keeps in
 8 bytes each while a set has at most 512.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from hashlib import sha1
 from typing import Final, TypeVar
 
+from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError
 
 from bihuan_profile.domain.marks import Mark
@@ -74,10 +76,11 @@ class RedisProfileStore:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
+        self._is_cluster = isinstance(client, RedisCluster)
 
     async def read(self, person_ids: Sequence[int]) -> list[Held]:
         """What is held about each, in the same order; one pipeline."""
-        by_bucket = _grouped(dict.fromkeys(person_ids), lambda person_id: person_id)
+        by_bucket = self._places(dict.fromkeys(person_ids), lambda person_id: person_id)
         commands: list[list[_Word]] = [
             ["MGET", *(blob_key(person_id) for person_id in members)] for members in by_bucket.values()
         ]
@@ -88,7 +91,7 @@ class RedisProfileStore:
 
     async def ask(self, asks: Sequence[Ask]) -> list[Answer]:
         """What is held about each person and which marks are known, in the same order; one pipeline."""
-        by_bucket = _grouped(asks, lambda ask: ask.person_id)
+        by_bucket = self._places(asks, lambda ask: ask.person_id)
         commands: list[list[_Word]] = [
             ["MGET", *(blob_key(ask.person_id) for ask in members)] for members in by_bucket.values()
         ]
@@ -144,6 +147,13 @@ class RedisProfileStore:
     async def ping(self) -> bool:
         """Whether the store answers."""
         return await is_alive(self._client)
+
+    def _places(self, items: Iterable[_Item], person_of: Callable[[_Item], int]) -> dict[int, list[_Item]]:
+        """What one command may read together: a bucket of a cluster, everything on one node."""
+        if self._is_cluster:
+            return _grouped(items, person_of)
+        together = list(items)
+        return {0: together} if together else {}
 
     async def _records(self, person_ids: Sequence[int]) -> list[tuple[int, Record]]:
         held = await self.read(person_ids)

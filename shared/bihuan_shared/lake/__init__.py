@@ -49,6 +49,10 @@ class Lake:
     def __init__(self, store: LakeStore) -> None:
         self._store = store
 
+    async def warm_up(self) -> None:
+        """Load what the first file would have to wait for: where pandas is installed, pyarrow imports that first."""
+        await asyncio.to_thread(pa.array, ())
+
     async def write(
         self, dataset: str, name: str, rows: pa.Table | Mapping[str, Sequence[object]], *, time_us: int
     ) -> str:
