@@ -1,5 +1,6 @@
 """The model registry of a stack that runs, through the scoring service."""
 
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -7,8 +8,21 @@ from rich.table import Table
 
 from bihuan.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from bihuan_cli.stack.channel import service_channel
+from bihuan_cli.stack.layout import StateFolder
+from bihuan_cli.stack.secrets import load_or_create
+from bihuan_scoring.domain.model_keys import ModelSigner
 
 RPC_TIMEOUT_S = 30.0
+SIGNING_KEYS = "BIHUAN_MODEL_SIGNING_KEYS"
+
+
+def model_signer(state: Path) -> ModelSigner:
+    """
+    Who signs models: the seeds of `BIHUAN_MODEL_SIGNING_KEYS` where it is set, else those of the local stack.
+
+    Raises ValueError, without any key material in it, where the variable does not hold keys.
+    """
+    return ModelSigner.parse(os.environ.get(SIGNING_KEYS) or load_or_create(StateFolder(state).secrets).model_keys)
 
 
 async def publish_model(state: Path, version: str) -> str:

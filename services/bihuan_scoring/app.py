@@ -39,7 +39,7 @@ async def build(settings: Settings) -> ServiceApp:
     Raises Unavailable where the database does not answer.
     """
     clock = clock_from(settings.clock)
-    serving = ServingModel(DiskModelRegistry(settings.state_dir / "models"))
+    serving = ServingModel(DiskModelRegistry(settings.state_dir / "models", settings.model_trust()))
     await serving.load()
     database = await Database.open(settings.database_url, METADATA, schema=SCHEMA)
     channel = open_channel(settings.profile_target, secret=settings.caller_secret.get_secret_value(), service="profile")

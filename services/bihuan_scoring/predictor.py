@@ -1,6 +1,7 @@
 """A trained model at work: feature rows into probabilities. What it holds is immutable and safe to share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import lightgbm
 import numpy as np
@@ -8,6 +9,33 @@ import numpy as np
 from bihuan_scoring.domain.interest_match import Floats
 from bihuan_scoring.domain.linear import LinearLogit, PlattScale
 from bihuan_scoring.use_cases.ports import Probabilities
+
+
+class Trees(Protocol):
+    """Trees that add to a logit."""
+
+    @property
+    def kind(self) -> str:
+        """What computes them: `lightgbm` or `lleaves`."""
+        ...
+
+    def scores(self, matrix: Floats) -> Floats:
+        """What the trees add to the log-odds of feature rows; safe to call from any thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BoosterTrees:
+    """Trees as LightGBM's own predictor computes them, and their text."""
+
+    booster: lightgbm.Booster
+    text: str = field(repr=False)
+    kind: str = "lightgbm"
+
+    def scores(self, matrix: Floats) -> Floats:
+        """One a row."""
+        # One thread: rows of a request are few, and a pool of threads costs more than it saves.
+        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +51,30 @@ class ConstantRate:
 
 @dataclass(frozen=True, slots=True)
 class CalibratedResponse:
-    """A linear logit, trees on top of it (None: none helped), and their calibration."""
+    """
+    A linear logit, trees on top of it (None: none helped), and their calibration.
+
+    `fast` are the same trees, compiled and found to agree; None where LightGBM's own predictor serves.
+    """
 
     linear: LinearLogit
-    trees: lightgbm.Booster | None
+    trees: BoosterTrees | None
     calibration: PlattScale
+    fast: Trees | None = None
+
+    def logits(self, matrix: Floats) -> Floats:
+        """Log-odds before calibration, one a row."""
+        logits = self.linear.logits(matrix)
+        trees = self.fast or self.trees
+        return logits if trees is None else logits + trees.scores(matrix)
 
     def probabilities(self, matrix: Floats) -> Floats:
         """One calibrated probability a row."""
-        logits = self.linear.logits(matrix)
-        if self.trees is not None:
-            # One thread: rows of a request are few, and a pool of threads costs more than it saves.
-            logits = logits + np.asarray(self.trees.predict(matrix, raw_score=True, num_threads=1))
-        return self.calibration.probabilities(logits)
+        return self.calibration.probabilities(self.logits(matrix))
+
+    def with_fast(self, fast: Trees) -> "CalibratedResponse":
+        """The same response on compiled trees."""
+        return replace(self, fast=fast)
 
 
 Response = ConstantRate | CalibratedResponse
@@ -43,11 +82,22 @@ Response = ConstantRate | CalibratedResponse
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """Both responses of one version."""
+    """Both responses of one version, and real rows on which predictors can be compared (rows, FEATURES)."""
 
     model_version: str
     click: Response
     order: Response
+    sample: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False)
+
+    @property
+    def predictor(self) -> str:
+        """What computes the trees of both responses; `none` without trees."""
+        trees = [
+            response.fast or response.trees
+            for response in (self.click, self.order)
+            if isinstance(response, CalibratedResponse)
+        ]
+        return "+".join(sorted({each.kind for each in trees if each is not None})) or "none"
 
     def predict(self, matrix: Floats) -> Probabilities:
         """Click and order probabilities of feature rows."""

@@ -7,7 +7,8 @@ from typing import Protocol
 from bihuan_scoring.domain.audiences import Audience, MemberSet
 from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.domain.interest_match import Floats
-from bihuan_scoring.domain.models import ModelInfo, Serving
+from bihuan_scoring.domain.models import ModelInfo
+from bihuan_scoring.domain.rollout import Serving
 from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.targeting import TagType
 

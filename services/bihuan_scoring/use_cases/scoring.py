@@ -10,7 +10,8 @@ import structlog
 from bihuan_scoring.domain.facts import Candidate, ScoreItem
 from bihuan_scoring.domain.features import build_matrix
 from bihuan_scoring.domain.interest_match import Floats
-from bihuan_scoring.domain.models import PRIOR_PCTR, PRIOR_PCVR, PRIOR_VERSION, ModelInfo, Serving
+from bihuan_scoring.domain.models import PRIOR_PCTR, PRIOR_PCVR, PRIOR_VERSION, ModelInfo
+from bihuan_scoring.domain.rollout import Serving
 from bihuan_scoring.use_cases.ports import Model, ModelRegistry, Probabilities
 from bihuan_shared.errors import FailedPrecondition, InvalidArgument, NotFound
 

@@ -7,7 +7,8 @@ import pytest
 
 from bihuan_scoring.domain.facts import Candidate, Context, PersonFacts, ScoreItem
 from bihuan_scoring.domain.interest_match import Floats
-from bihuan_scoring.domain.models import PRIOR_PCTR, PRIOR_PCVR, ModelInfo, Serving
+from bihuan_scoring.domain.models import PRIOR_PCTR, PRIOR_PCVR, ModelInfo
+from bihuan_scoring.domain.rollout import Serving
 from bihuan_scoring.use_cases import scoring
 from bihuan_scoring.use_cases.ports import Probabilities
 from bihuan_scoring.use_cases.scoring import PriorModel, ServingModel, batch_score
