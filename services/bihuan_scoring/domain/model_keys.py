@@ -103,11 +103,13 @@ class ModelTrust:
 def _read(signature: bytes) -> tuple[int, bytes]:
     try:
         document = json.loads(signature)
-        if document["algorithm"] != _ALGORITHM:
-            raise ValueError
-        return int(document["key_id"]), b64decode(document["signature"], validate=True)
+        known, key_id = document["algorithm"] == _ALGORITHM, int(document["key_id"])
+        signature = b64decode(document["signature"], validate=True)
     except (ValueError, KeyError, TypeError):
         raise refused("the signature is not written as one") from None
+    if not known:
+        raise refused("the signature is of an unknown algorithm")
+    return key_id, signature
 
 
 def _parsed(text: str) -> Iterator[tuple[int, bytes]]:
