@@ -106,9 +106,15 @@ def model_train(
 
 
 @model.command("publish")
-def model_publish(version: str, state: State = STATE) -> None:
-    """Make a version serve."""
-    console.print(f"{run(models.publish_model(state, version))} serves")
+def model_publish(
+    version: str,
+    state: State = STATE,
+    mode: Annotated[Literal["everyone", "shadow", "canary"], typer.Option(help="Whom it serves.")] = "everyone",
+    share: Annotated[float, typer.Option(help="Of a canary: the share of persons that it serves.")] = 0.0,
+) -> None:
+    """Have a version serve everyone, a share of the persons, or nobody (it scores along)."""
+    published = run(models.publish_model(state, version, mode, share))
+    console.print(f"{published} serves" if mode == "everyone" else f"{published} is the {mode}")
 
 
 @model.command("rollback")

@@ -6,9 +6,10 @@ from typing import Protocol
 import lightgbm
 import numpy as np
 
+from bihuan_scoring.domain.features import LINEAR_COLUMNS
 from bihuan_scoring.domain.interest_match import Floats
 from bihuan_scoring.domain.linear import LinearLogit, PlattScale
-from bihuan_scoring.use_cases.ports import Probabilities
+from bihuan_scoring.use_cases.ports import Explanation, Probabilities, unexplained
 
 
 class Trees(Protocol):
@@ -48,6 +49,10 @@ class ConstantRate:
         """One probability a row."""
         return np.full(len(matrix), self.rate)
 
+    def explain(self, matrix: Floats) -> Explanation:
+        """The rate is all there is."""
+        return unexplained(self.rate, matrix)
+
 
 @dataclass(frozen=True, slots=True)
 class CalibratedResponse:
@@ -71,6 +76,23 @@ class CalibratedResponse:
     def probabilities(self, matrix: Floats) -> Floats:
         """One calibrated probability a row."""
         return self.calibration.probabilities(self.logits(matrix))
+
+    def explain(self, matrix: Floats) -> Explanation:
+        """
+        What each column adds to the log-odds: its weighted standard score, plus TreeSHAP of the trees.
+
+        The linear part's share is exact: its base stands for a row at the means of the training rows. TreeSHAP is
+        LightGBM's `pred_contrib` (Lundberg et al., "From local explanations to global understanding with explainable AI
+        for trees", Nature Machine Intelligence 2, 2020), whose base is the mean of the trees over the training rows.
+        """
+        contributions = np.zeros(matrix.shape)
+        contributions[:, LINEAR_COLUMNS] = self.linear.standardiser.apply(matrix) * self.linear.weights
+        base = self.linear.intercept
+        if self.trees is not None:
+            added = np.asarray(self.trees.booster.predict(matrix, pred_contrib=True, num_threads=1), dtype=np.float64)
+            contributions += added[:, :-1]
+            base += float(added[0, -1]) if len(added) else 0.0
+        return Explanation(contributions, base, self.logits(matrix), self.probabilities(matrix))
 
     def with_fast(self, fast: Trees) -> "CalibratedResponse":
         """The same response on compiled trees."""
@@ -102,3 +124,7 @@ class LoadedModel:
     def predict(self, matrix: Floats) -> Probabilities:
         """Click and order probabilities of feature rows."""
         return Probabilities(self.click.probabilities(matrix), self.order.probabilities(matrix))
+
+    def explain(self, matrix: Floats, *, order: bool) -> Explanation:
+        """What each feature adds to the log-odds of a click, or of an order."""
+        return (self.order if order else self.click).explain(matrix)

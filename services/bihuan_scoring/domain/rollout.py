@@ -111,9 +111,8 @@ def in_canary(model_version: str, share: float, item: ScoreItem) -> bool:
 def _key(item: ScoreItem) -> str:
     if item.person is not None and item.person.person_id:
         return str(item.person.person_id)
-    context = item.context
-    asked = (context.request_time_us, context.placement_id, context.channel, context.traffic_source, *context.keywords)
-    return "\0".join(map(str, asked))
+    # All placements of one decision are asked for at one instant, and must be scored by one version.
+    return f"at {item.context.request_time_us}"
 
 
 def _place(model_version: str, key: str) -> int:
