@@ -25,7 +25,7 @@ def ask_mlserver(
     bench: Path, folder: Path, model_text: str, rows: npt.NDArray[np.float64], cores: tuple[int, int]
 ) -> Mapping[str, Any]:
     """
-    What MLServer takes for the rows, the server on the first core and its client on the second; `reason` where it fails.
+    What MLServer takes for the rows, the server on the first core and its client on the second; else `reason`.
 
     `us_per_row` by rows a request, `package`, and `first`: the probabilities of the first 100 rows.
     """

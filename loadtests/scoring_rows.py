@@ -1,4 +1,4 @@
-"""Synthetic, seeded feature rows and persons for measurements of scoring; nothing of it claims to be like real people."""
+"""Synthetic, seeded feature rows and persons for measurements of scoring; they do not claim to be like real people."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from bihuan_scoring.domain.features import BEHAVIOURS, CATEGORICAL_COLUMNS, CODE
 TAGS = 500
 INTERESTS = 30
 CANDIDATE_TAGS = 8
+MISSING = 0.1
 
 Rows = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -22,7 +23,7 @@ def feature_rows(count: int, seed: int = 7) -> tuple[Rows, Labels]:
     rows = source.exponential(size=(count, len(FEATURES)))
     for column in CATEGORICAL_COLUMNS:
         rows[:, column] = source.integers(0, CODE_COUNT, count)
-    rows[source.random(rows.shape) < 0.1] = np.nan
+    rows[source.random(rows.shape) < MISSING] = np.nan
     known = np.nan_to_num(rows)
     logits = known[:, 0] - known[:, 5] + (known[:, CATEGORICAL_COLUMNS[0]] % 7) / 3 - 1.0
     return rows, (source.random(count) < 1.0 / (1.0 + np.exp(-logits))).astype(np.int64)
@@ -33,7 +34,9 @@ def score_request(persons: int, candidates: int, seed: int = 7) -> scoring_pb2.B
     source = np.random.default_rng(seed)
     offered = [
         scoring_pb2.Candidate(
-            creative_id=f"cr{n}", campaign_id=f"c{n}", tags=[f"category:{k}" for k in source.integers(0, TAGS, 8)]
+            creative_id=f"cr{n}",
+            campaign_id=f"c{n}",
+            tags=[f"category:{k}" for k in source.integers(0, TAGS, CANDIDATE_TAGS)],
         )
         for n in range(candidates)
     ]

@@ -20,6 +20,8 @@ _DOUBLES = ctypes.POINTER(ctypes.c_double)
 _FUNCTION: Final = ctypes.CFUNCTYPE(None, _DOUBLES, _DOUBLES, ctypes.c_int32, ctypes.c_int32)
 _UNSEEN_CODES: Final = (-1.0, 251.0, 1_000_000.0)
 _EXTREMES: Final = (0.0, -1e30, 1e30, float("inf"), float("-inf"))
+_ROWS_AT_ONCE: Final = 1_024
+"""Trees are walked block by block: rows that stay in the cache are not fetched again for the next block."""
 _CHANGED_SHARE: Final = 0.2
 
 
@@ -69,7 +71,9 @@ class CompiledTrees:
             raise ValueError(f"trees take rows of {len(FEATURES)} columns")
         rows = np.ascontiguousarray(matrix, dtype=np.float64)
         scores = np.zeros(len(rows))
-        self._entry(rows.ctypes.data_as(_DOUBLES), scores.ctypes.data_as(_DOUBLES), 0, len(rows))
+        into, out = rows.ctypes.data_as(_DOUBLES), scores.ctypes.data_as(_DOUBLES)
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            self._entry(into, out, first, min(first + _ROWS_AT_ONCE, len(rows)))
         return scores
 
 
