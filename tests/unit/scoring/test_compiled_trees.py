@@ -1,6 +1,7 @@
 """Compiled trees say what LightGBM says, or do not serve."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import lightgbm
@@ -59,6 +60,14 @@ def _fallbacks(reason: str) -> float:
     return REGISTRY.get_sample_value("bihuan_scoring_trees_fallbacks_total", {"reason": reason}) or 0.0
 
 
+def _compiler(code: bytes, compiled: list[str]) -> Callable[..., bytes]:
+    def compile_(_cache: TreeCache, _path: Path, text: str, _sample: Floats) -> bytes:
+        compiled.append(text)
+        return code
+
+    return compile_
+
+
 def _never(*_: object) -> bytes:
     pytest.fail("compiled again")
 
@@ -87,7 +96,7 @@ def test_machine_code_that_another_secret_vouches_for_is_not_run(
 ) -> None:
     code = _path(kept).read_bytes()[32:]
     compiled: list[str] = []
-    monkeypatch.setattr(TreeCache, "_compile", lambda _self, _path, text, _sample: compiled.append(text) or code)
+    monkeypatch.setattr(TreeCache, "_compile", _compiler(code, compiled))
     monkeypatch.setattr(TreeCache, "_keep", lambda *_: None)
     assert TreeCache(kept, secret, 120).faster(model).predictor == "lleaves"
     assert len(compiled) == 1
@@ -101,9 +110,9 @@ def test_changed_machine_code_is_not_run(
     path = tmp_path / ".compiled" / "m1" / _path(kept).name
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    compiled: list[str] = []
     code = _path(kept).read_bytes()[32:]
-    monkeypatch.setattr(TreeCache, "_compile", lambda _self, _path, text, _sample: compiled.append(text) or code)
+    compiled: list[str] = []
+    monkeypatch.setattr(TreeCache, "_compile", _compiler(code, compiled))
     TreeCache(tmp_path, b"secret", 120).faster(model)
     assert len(compiled) == 1
 
@@ -126,7 +135,7 @@ def test_trees_that_do_not_compile_in_time_are_served_by_lightgbm_and_not_tried_
     assert (slow.predictor, _fallbacks("timeout")) == ("lightgbm", before + 1)
     assert slow.predict(rows[:5]).pctr.tolist() == model.predict(rows[:5]).pctr.tolist()
     assert json.loads(_path(tmp_path, ".failed").read_text())["reason"] == "timeout"
-    monkeypatch.setattr(tree_cache.subprocess, "run", _never)
+    monkeypatch.setattr("subprocess.run", _never)
     assert TreeCache(tmp_path, b"secret", 0.005).faster(model).predictor == "lightgbm"
     assert _fallbacks("timeout") == before + 2
 
