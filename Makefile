@@ -15,7 +15,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help setup demo up test coverage check proto bench bench-identity bench-profile bench-attribution bench-leases chaos-loop chaos-identity chaos-attribution eval-loop eval-identity eval-invalid-traffic eval-profile clean
+.PHONY: help setup demo up test coverage check proto bench bench-identity bench-profile bench-attribution bench-leases bench-scoring chaos-loop chaos-identity chaos-attribution eval-loop eval-identity eval-invalid-traffic eval-profile eval-scoring clean
 
 help: ## Explain the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -71,6 +71,9 @@ bench-attribution: setup ## Events billed a second of CPU beside the naive way; 
 
 bench-leases: setup ## The budget step of decisions, with leases and with a call each
 	@$(BIN)/python loadtests/bench_leases.py
+
+bench-scoring: setup ## Microseconds a scored row beside LightGBM and MLServer, and what audiences and look-alike cost
+	@$(BIN)/python loadtests/bench_scoring.py
 
 chaos-loop: setup ## Kill processes in the middle of the loop and compare the totals (50 kills)
 	@$(BIN)/python loadtests/chaos_loop.py --kills 50

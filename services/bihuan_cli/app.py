@@ -19,6 +19,7 @@ from bihuan_cli.datasets.fetch import fetch, fetch_progress
 from bihuan_cli.stack.layout import StateFolder
 from bihuan_cli.stack.secrets import StackSecrets, load_or_create, sha256_hex
 from bihuan_scoring.app import train_model
+from bihuan_scoring.domain.model_keys import ModelSigner
 from bihuan_shared.errors import BihuanError
 
 app = typer.Typer(help="Bihuan: the closed loop, from the first impression to the refund.", no_args_is_help=True)
@@ -98,16 +99,23 @@ def model_train(
             folder.models,
             cut_off_time_us=insight.cut_off_us(until),
             seed=seed,
+            signer=models.model_signer(folder.root),
         )
-    except BihuanError as error:
+    except (BihuanError, ValueError) as error:
         fail(error)
     console.print(f"{trained.version}: " + ", ".join(f"{k} {v:.4g}" for k, v in sorted(trained.metrics.items())))
 
 
 @model.command("publish")
-def model_publish(version: str, state: State = STATE) -> None:
-    """Make a version serve."""
-    console.print(f"{run(models.publish_model(state, version))} serves")
+def model_publish(
+    version: str,
+    state: State = STATE,
+    mode: Annotated[Literal["everyone", "shadow", "canary"], typer.Option(help="Whom it serves.")] = "everyone",
+    share: Annotated[float, typer.Option(help="Of a canary: the share of persons that it serves.")] = 0.0,
+) -> None:
+    """Have a version serve everyone, a share of the persons, or nobody (it scores along)."""
+    published = run(models.publish_model(state, version, mode, share))
+    console.print(f"{published} serves" if mode == "everyone" else f"{published} is the {mode}")
 
 
 @model.command("rollback")
@@ -151,6 +159,8 @@ def _environment(made: StackSecrets) -> dict[str, str]:
         "BIHUAN_IDENTITY_PEPPERS": made.identity_peppers,
         "BIHUAN_IDENTITY_PSEUDONYM_KEYS": made.pseudonym_keys,
         "BIHUAN_IDENTITY_RECEIPT_KEYS": made.receipt_keys,
+        "BIHUAN_SCORING_MODEL_PUBLIC_KEYS": ModelSigner.parse(made.model_keys).public_keys(),
+        models.SIGNING_KEYS: made.model_keys,
         "BIHUAN_GATEWAY_CALLER_SECRET": made.gateway_secret,
         "BIHUAN_SCORING_CALLER_SECRET": made.scoring_secret,
         "BIHUAN_PROFILE_CALLER_SECRET": made.profile_secret,

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from bihuan_cli.api import GatewayClient
 from bihuan_cli.datasets.bandit import read_impressions
 from bihuan_cli.datasets.journey import Campaign, JourneyReader
-from bihuan_cli.models import publish_model
+from bihuan_cli.models import model_signer, publish_model
 from bihuan_cli.replay.bandit import BanditCounts, replay_bandit
 from bihuan_cli.replay.journey import JourneyCounts, JourneyReplay, sends_by_start
 from bihuan_cli.replay.people import introduce
@@ -111,7 +111,12 @@ async def _journey(
     await wait_for_decisions(stack.folder.lake, replay.counts.decisions)
     training = progress.add_task("training the response model", total=1)
     model = await asyncio.to_thread(
-        train_model, str(stack.folder.lake), stack.folder.models, cut_off_time_us=CUT_OFF_US, seed=SEED
+        train_model,
+        str(stack.folder.lake),
+        stack.folder.models,
+        cut_off_time_us=CUT_OFF_US,
+        seed=SEED,
+        signer=model_signer(stack.folder.root),
     )
     await publish_model(stack.folder.root, model.version)
     progress.advance(training)

@@ -11,15 +11,14 @@ from bihuan.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_ser
 from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
 from bihuan_scoring.bitmap_store import BitmapFiles
 from bihuan_scoring.metrics import PERSONS_LAG
+from bihuan_scoring.model_wiring import open_models
 from bihuan_scoring.profile_client import GrpcProfiles
-from bihuan_scoring.registry_store import DiskModelRegistry
 from bihuan_scoring.rpc.audiences import AudienceServicer
 from bihuan_scoring.rpc.scoring import ScoringServicer
 from bihuan_scoring.settings import Settings
 from bihuan_scoring.training_job import TrainedModel, train_model
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
-from bihuan_scoring.use_cases.scoring import ServingModel
 from bihuan_shared.clock import clock_from
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
@@ -39,8 +38,7 @@ async def build(settings: Settings) -> ServiceApp:
     Raises Unavailable where the database does not answer.
     """
     clock = clock_from(settings.clock)
-    serving = ServingModel(DiskModelRegistry(settings.state_dir / "models"))
-    await serving.load()
+    models = await open_models(settings, clock)
     database = await Database.open(settings.database_url, METADATA, schema=SCHEMA)
     channel = open_channel(settings.profile_target, secret=settings.caller_secret.get_secret_value(), service="profile")
     profiles = GrpcProfiles(channel)
@@ -59,11 +57,15 @@ async def build(settings: Settings) -> ServiceApp:
     return ServiceApp(
         name="scoring",
         servicers=(
-            (ScoringServicer(serving, clock), _register_scoring, "bihuan.scoring.v1.ScoringService"),
+            (
+                ScoringServicer(models.serving, clock, models.comparisons),
+                _register_scoring,
+                "bihuan.scoring.v1.ScoringService",
+            ),
             (AudienceServicer(audiences, clock), _register_audiences, "bihuan.scoring.v1.AudienceService"),
         ),
         ready=database.ping,
-        background=(*_building(builder, settings), *_following(redis, audiences, settings)),
+        background=(*_building(builder, settings), *models.background, *_following(redis, audiences, settings)),
         close=close,
     )
 

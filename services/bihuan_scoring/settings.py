@@ -1,8 +1,14 @@
 """What scoring can be told by its environment."""
 
-from pydantic import Field
+import hmac
+from typing import Annotated
+
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from bihuan_scoring.domain.model_keys import ModelTrust
+from bihuan_scoring.domain.rivals import LatencyRule
+from bihuan_scoring.use_cases.guarding import GuardRules
 from bihuan_shared.settings import PREFIX, ServerSettings
 
 
@@ -17,3 +23,53 @@ class Settings(ServerSettings):
     """Where the profile service is, host:port; without it no audience is built from an expression."""
     audience_refresh_s: float = Field(default=3_600.0, ge=0, le=31 * 86_400)
     """How often audiences of expressions are built anew, in seconds; 0: only when asked."""
+    model_public_keys: str = ""
+    """`2:<base64>,1:<base64>`: public Ed25519 keys of whoever may make models; no model serves while this is empty."""
+    allow_unsigned_models: bool = False
+    """Whether a version without a signature may serve, such as one of a release that did not sign."""
+    compile_trees: bool = True
+    """Whether the trees of what serves are compiled to machine code."""
+    compile_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 300.0
+    """How long compiling the trees of one response may take; beyond that LightGBM's own predictor serves it."""
+    guard_interval_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+    """How often what serves is judged by what happened."""
+    guard_maturity_s: Annotated[float, Field(gt=0, le=604_800)] = 1_800.0
+    """How long a shown advertisement waits for its click before it counts as not clicked, for the guard alone."""
+    guard_probation_s: Annotated[float, Field(ge=0, le=31_536_000)] = 86_400.0
+    """How long after it was published for everyone a version may still be taken out unasked."""
+    drift_tolerance: Annotated[float, Field(gt=1, le=10)] = 1.5
+    """Factor of odds by which probabilities may be off before a version is taken out."""
+    drift_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.001
+    """Chance that a version within the tolerance is ever taken out for drift."""
+    latency_factor: Annotated[float, Field(gt=1, le=1_000)] = 2.0
+    """A canary is taken out where its p99 is beyond so many times that of what serves everyone, on the same rows ..."""
+    latency_slack_ms: Annotated[float, Field(ge=0, le=60_000)] = 5.0
+    """... and more than this above it ..."""
+    latency_least: Annotated[int, Field(ge=20, le=1_000)] = 300
+    """... on this many comparisons at the least."""
+
+    @field_validator("model_public_keys")
+    @classmethod
+    def _keys_are_well_formed(cls, keys: str) -> str:
+        ModelTrust.parse(keys)
+        return keys
+
+    def model_trust(self) -> ModelTrust:
+        """Return whose models may serve."""
+        return ModelTrust.parse(self.model_public_keys, allow_unsigned=self.allow_unsigned_models)
+
+    def guard_rules(self) -> GuardRules:
+        """Return when a version is taken out unasked."""
+        return GuardRules(
+            LatencyRule(self.latency_factor, self.latency_slack_ms / 1_000, self.latency_least),
+            self.drift_tolerance,
+            self.drift_alpha,
+            probation_us=int(self.guard_probation_s * 1_000_000),
+            maturity_us=int(self.guard_maturity_s * 1_000_000),
+            interval_s=self.guard_interval_s,
+        )
+
+    def tree_secret(self) -> bytes:
+        """Return what authenticates compiled trees on the disk: derived from the secret of this service; or nothing."""
+        own = self.caller_secret.get_secret_value()
+        return hmac.digest(own.encode(), b"bihuan.scoring.compiled.v1", "sha256") if own else b""

@@ -14,7 +14,9 @@ from bihuan_scoring.domain.facts import Candidate, ScoreItem
 from bihuan_scoring.domain.features import FEATURE_VERSION, FEATURES, build_matrix
 from bihuan_scoring.domain.interest_match import Floats, Ints
 from bihuan_scoring.domain.linear import smoothed_rate
+from bihuan_scoring.domain.model_keys import ModelSigner
 from bihuan_scoring.domain.models import PRIOR_PCTR, PRIOR_PCVR, PRIOR_STRENGTH
+from bihuan_scoring.model_files import sample_of
 from bihuan_scoring.records import LabelledRow, read_labelled_rows
 from bihuan_scoring.registry_store import DiskModelRegistry, TrainedVersion
 from bihuan_scoring.training import Labels, ResponseModel, TrainingConfig, enough_to_train, train_response
@@ -22,6 +24,8 @@ from bihuan_shared.errors import FailedPrecondition
 
 _CHUNK_ROWS = 1_000
 _VERSION_DIGITS = 16
+_LAYOUT = "signed"
+"""Of what is stored; versions of a release that stored something else keep their own names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,16 @@ class TrainingRows:
 
 
 def train_model(
-    lake_url: str, registry_dir: Path, cut_off_time_us: int, *, seed: int = 7, num_threads: int = 1
+    lake_url: str,
+    registry_dir: Path,
+    cut_off_time_us: int,
+    *,
+    seed: int = 7,
+    num_threads: int = 1,
+    signer: ModelSigner | None = None,
 ) -> TrainedModel:
     """
-    Train on what the lake held before `cut_off_time_us`, and store the version. Blocks.
+    Train on what the lake held before `cut_off_time_us`, and store the version, signed by `signer`. Blocks.
 
     The version's name follows from the data, the features and the configuration, so that training again on the same
     changes nothing and answers the same. Raises NotFound where the lake has no decision records, FailedPrecondition
@@ -74,7 +84,8 @@ def train_model(
     )
     metrics = click_metrics | {f"order_{name}": value for name, value in order_metrics.items()}
     provenance = {"data_sha256": fingerprint, "cut_off_time_us": cut_off_time_us, "config": asdict(config)}
-    registry.add(TrainedVersion(version, cut_off_time_us, click, order, metrics, provenance))
+    sample = sample_of(rows.matrix)
+    registry.add(TrainedVersion(version, cut_off_time_us, click, order, metrics, provenance, sample), signer)
     return TrainedModel(version, metrics, created=True)
 
 
@@ -123,5 +134,5 @@ def _fingerprint(rows: TrainingRows) -> str:
 def _version(fingerprint: str, config: TrainingConfig) -> str:
     # The number of threads changes how long training takes, not what comes out.
     settings = asdict(replace(config, num_threads=1))
-    recipe = json.dumps([fingerprint, FEATURE_VERSION, FEATURES, settings], sort_keys=True)
+    recipe = json.dumps([_LAYOUT, fingerprint, FEATURE_VERSION, FEATURES, settings], sort_keys=True)
     return f"response-{hashlib.sha256(recipe.encode()).hexdigest()[:_VERSION_DIGITS]}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bihuan_cli.stack.layout import StateFolder
 from bihuan_cli.stack.secrets import StackSecrets, sha256_hex
+from bihuan_scoring.domain.model_keys import ModelSigner
 
 GRPC_SERVICES = ("identity", "profile", "scoring", "attribution")
 SERVICES = (*GRPC_SERVICES, "gateway")
@@ -112,7 +113,10 @@ def _own_settings(
     if name in _ASKING_IDENTITY:
         own |= {"CALLER_SECRET": getattr(secrets, f"{name}_secret"), "IDENTITY_TARGET": targets["identity"]}
     if name == "scoring":
-        own["PROFILE_TARGET"] = targets["profile"]
+        own |= {
+            "PROFILE_TARGET": targets["profile"],
+            "MODEL_PUBLIC_KEYS": ModelSigner.parse(secrets.model_keys).public_keys(),
+        }
     if name == "gateway":
         own |= {
             "CALLER_SECRET": secrets.gateway_secret,

@@ -27,6 +27,7 @@ class StackSecrets:
     pseudonym_keys: str
     receipt_keys: str
     webhook_secrets: str
+    model_keys: str
 
     def callers_json(self) -> str:
         """What every gRPC server accepts: the callers' names, roles and the SHA-256 of their secrets."""
@@ -76,6 +77,7 @@ def _new_secrets() -> StackSecrets:
         pseudonym_keys=f"1@1970-01-01T00:00:00Z:{_key()}",
         receipt_keys=f"1:{_key()}",
         webhook_secrets=secrets.token_urlsafe(32),
+        model_keys=f"1:{_key()}",
     )
 
 

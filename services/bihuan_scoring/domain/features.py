@@ -9,6 +9,8 @@ amounts are log1p; texts are hashed to small codes that never change.
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +55,7 @@ NUMBER_ATTRIBUTES = ("birth_year", "newsletter", "app_user")
 CODE_COUNT = 251
 """Hashed texts fall into so many codes."""
 
+_CODES_KEPT = 16_384
 _NAN = float("nan")
 _DAY_US = 86_400_000_000
 _HOUR_US = 3_600_000_000
@@ -95,6 +98,7 @@ CATEGORICAL_COLUMNS = tuple(range(len(_NUMBERS) + len(_CYCLES), len(FEATURES)))
 """Columns whose values are codes without order."""
 
 
+@lru_cache(maxsize=_CODES_KEPT)
 def code_of(text: str) -> float:
     """A stable code of a text in `[0, CODE_COUNT)`; NaN for the empty text, which says nothing."""
     return float(zlib.crc32(text.encode()) % CODE_COUNT) if text else _NAN
@@ -108,7 +112,8 @@ def build_matrix(items: Sequence[ScoreItem], candidates: Sequence[Candidate]) ->
     """
     counts = np.array([len(item.candidate_indexes) for item in items], dtype=np.int64)
     rows = np.repeat(np.arange(len(items), dtype=np.int64), counts)
-    columns = np.array([index for item in items for index in item.candidate_indexes], dtype=np.int64)
+    indexes = chain.from_iterable(item.candidate_indexes for item in items)
+    columns = np.fromiter(indexes, dtype=np.int64, count=len(rows))
     known = np.array([item.person is not None for item in items], dtype=bool)
     persons = _PersonColumns.collect(items)
     interests = [() if item.person is None else item.person.interests for item in items]

@@ -4,10 +4,14 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from bihuan_scoring.domain.audiences import Audience, MemberSet
 from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.domain.interest_match import Floats
-from bihuan_scoring.domain.models import ModelInfo, Serving
+from bihuan_scoring.domain.models import ModelInfo
+from bihuan_scoring.domain.rollout import Serving
 from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.targeting import TagType
 
@@ -20,6 +24,27 @@ class Probabilities:
     pcvr: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """
+    Log-odds taken apart, for feature rows.
+
+    `contributions` are (rows, FEATURES); `base` and a row's contributions add up to its `log_odds`, which calibration
+    makes its probability.
+    """
+
+    contributions: Floats
+    base: float
+    log_odds: Floats
+    probabilities: Floats
+
+
+def unexplained(rate: float, matrix: Floats) -> Explanation:
+    """The explanation of a rate that no feature has a part in."""
+    log_odds = float(np.log(rate) - np.log1p(-rate))
+    return Explanation(np.zeros(matrix.shape), log_odds, np.full(len(matrix), log_odds), np.full(len(matrix), rate))
+
+
 class Model(Protocol):
     """A model version that can score."""
 
@@ -28,8 +53,17 @@ class Model(Protocol):
         """Its version."""
         ...
 
+    @property
+    def predictor(self) -> str:
+        """What computes its trees, for people."""
+        ...
+
     def predict(self, matrix: Floats) -> Probabilities:
         """Probabilities of feature rows; safe to call from any thread."""
+        ...
+
+    def explain(self, matrix: Floats, *, order: bool) -> Explanation:
+        """What each feature adds to the log-odds of a click (or an order); safe to call from any thread."""
         ...
 
 
@@ -40,12 +74,16 @@ class ModelRegistry(Protocol):
         """Every version, newest first."""
         ...
 
+    def info(self, model_version: str) -> ModelInfo:
+        """What describes a version; NotFound where there is none."""
+        ...
+
     def load(self, model_version: str) -> Model:
         """
         The version, checked.
 
-        Raises NotFound where there is none, FailedPrecondition where it does not match its hashes or was trained on
-        other features.
+        Raises NotFound where there is none, FailedPrecondition where it is unsigned or wrongly signed, does not match
+        its hashes or was trained on other features.
         """
         ...
 
@@ -55,6 +93,26 @@ class ModelRegistry(Protocol):
 
     def set_serving(self, serving: Serving) -> None:
         """Note durably and atomically what serves."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was predicted for winners that were shown, and whether they were clicked, one a decision, oldest first."""
+
+    predicted: Floats
+    clicked: npt.NDArray[np.bool_]
+
+
+class Outcomes(Protocol):
+    """What became of what was scored."""
+
+    def of(self, model_version: str, since_us: int, until_us: int, window_us: int) -> Seen:
+        """
+        Shown winners that a version scored in `[since_us, until_us)`, clicked within `window_us` of being shown or not.
+
+        A bounded number of them, the newest ones. Blocks; raises Unavailable where they cannot be read.
+        """
         ...
 
 

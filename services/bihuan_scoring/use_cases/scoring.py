@@ -1,20 +1,20 @@
-"""Scores, and which model gives them."""
+"""Scores of persons in contexts against candidates."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import structlog
+import numpy.typing as npt
 
 from bihuan_scoring.domain.facts import Candidate, ScoreItem
 from bihuan_scoring.domain.features import build_matrix
 from bihuan_scoring.domain.interest_match import Floats
-from bihuan_scoring.domain.models import PRIOR_PCTR, PRIOR_PCVR, PRIOR_VERSION, ModelInfo, Serving
-from bihuan_scoring.use_cases.ports import Model, ModelRegistry, Probabilities
-from bihuan_shared.errors import FailedPrecondition, InvalidArgument, NotFound
-
-_log = structlog.get_logger("bihuan.scoring")
+from bihuan_scoring.domain.rollout import in_canary
+from bihuan_scoring.use_cases.comparing import Comparisons
+from bihuan_scoring.use_cases.ports import Model, Probabilities
+from bihuan_scoring.use_cases.serving import Routes
+from bihuan_shared.errors import InvalidArgument
 
 _INLINE_ROWS = 256
 """Fewer rows take less time than handing them to a thread and back."""
@@ -22,98 +22,38 @@ _CHUNK_ROWS = 20_000
 """Rows whose features are in memory at once."""
 
 
-class PriorModel:
-    """What is said while no model is published."""
-
-    model_version = PRIOR_VERSION
-
-    def predict(self, matrix: Floats) -> Probabilities:
-        """The priors, one a row."""
-        return Probabilities(np.full(len(matrix), PRIOR_PCTR), np.full(len(matrix), PRIOR_PCVR))
-
-
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Probabilities in the order of the items and their candidate indexes, and what gave them."""
+    """
+    Probabilities in the order of the items and their candidate indexes, and what gave them.
+
+    `canaried` are the positions of the items that `canary_version` scored; every other one is `model_version`'s.
+    """
 
     probabilities: Probabilities
     model_version: str
+    canary_version: str = ""
+    canaried: frozenset[int] = frozenset()
 
 
-class ServingModel:
-    """The model that serves. Replaced as one reference, so that each request is scored by one version."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The rows of some items and the probabilities of both models; `to_canary` marks the rows of the canary."""
 
-    def __init__(self, registry: ModelRegistry) -> None:
-        self._registry = registry
-        self._changing = asyncio.Lock()
-        self.current: Model = PriorModel()
-
-    async def load(self) -> None:
-        """
-        Take up what the registry says serves.
-
-        A version that is gone or may not be loaded leaves the prior: a request without a score is worth more than none.
-        """
-        serving = await asyncio.to_thread(self._registry.serving)
-        if serving.model_version:
-            try:
-                self.current = await asyncio.to_thread(self._registry.load, serving.model_version)
-            except (NotFound, FailedPrecondition) as error:
-                _log.error("the model may not serve", model_version=serving.model_version, detail=error.detail)
-
-    async def publish(self, model_version: str) -> ModelInfo:
-        """
-        Serve `model_version` from now on; serving it already changes nothing.
-
-        Raises NotFound for an unknown version, FailedPrecondition for one that is damaged or of other features.
-        """
-        async with self._changing:
-            serving = await asyncio.to_thread(self._registry.serving)
-            return await self._serve(serving.published(model_version))
-
-    async def roll_back(self, from_model_version: str) -> ModelInfo:
-        """
-        Serve what served before `from_model_version`; a repeat changes nothing.
-
-        Raises FailedPrecondition where nothing served before, or where `from_model_version` neither serves nor was
-        rolled back from.
-        """
-        async with self._changing:
-            serving = await asyncio.to_thread(self._registry.serving)
-            if serving.model_version != from_model_version:
-                if from_model_version in serving.withdrawn:
-                    return await self._info(serving.model_version)
-                raise FailedPrecondition(f"{from_model_version} does not serve")
-            before = serving.rolled_back()
-            if before is None:
-                raise FailedPrecondition("no version served before this one")
-            return await self._serve(before)
-
-    async def versions(self) -> tuple[Sequence[ModelInfo], str]:
-        """Every version, newest first, and the one that serves."""
-        return await asyncio.to_thread(self._registry.versions), self.current.model_version
-
-    async def _serve(self, serving: Serving) -> ModelInfo:
-        model = self.current
-        if model.model_version != serving.model_version:
-            model = await asyncio.to_thread(self._registry.load, serving.model_version)
-        info = await self._info(serving.model_version)
-        await asyncio.to_thread(self._registry.set_serving, serving)
-        self.current = model
-        return info
-
-    async def _info(self, model_version: str) -> ModelInfo:
-        for info in await asyncio.to_thread(self._registry.versions):
-            if info.model_version == model_version:
-                return info
-        raise NotFound(f"no model version {model_version}")
+    matrix: Floats
+    to_canary: npt.NDArray[np.bool_] | None
+    probabilities: Probabilities
+    failure: Exception | None = None
 
 
-async def batch_score(model: Model, items: Sequence[ScoreItem], candidates: Sequence[Candidate]) -> Scored:
+async def batch_score(
+    routes: Routes, items: Sequence[ScoreItem], candidates: Sequence[Candidate], comparisons: Comparisons | None = None
+) -> Scored:
     """
-    Probabilities of every item against its candidates.
+    Probabilities of every item against its candidates, each item by the one version that its person is served by.
 
-    Raises InvalidArgument for a candidate index beyond the candidates. Many rows are scored beside the event loop.
+    Where a canary fails, what serves everyone answers in its place. Raises InvalidArgument for a candidate index beyond
+    the candidates. Many rows are scored beside the event loop.
     """
     rows = 0
     for position, item in enumerate(items):
@@ -121,17 +61,76 @@ async def batch_score(model: Model, items: Sequence[ScoreItem], candidates: Sequ
         if max(item.candidate_indexes, default=0) >= len(candidates):
             index = next(k for k, each in enumerate(item.candidate_indexes) if each >= len(candidates))
             raise InvalidArgument.of(f"items[{position}].candidate_indexes[{index}]", "names no candidate")
+    chosen = _chosen(routes, items)
     if rows <= _INLINE_ROWS:
-        return score_rows(model, items, candidates)
-    return await asyncio.to_thread(score_rows, model, items, candidates)
+        parts = _score_parts(routes, items, candidates, chosen)
+    else:
+        parts = await asyncio.to_thread(_score_parts, routes, items, candidates, chosen)
+    failure = next((part.failure for part in parts if part.failure is not None), None)
+    if failure is not None:
+        # Its answers to the other parts of the request are no better founded: one version an item, for all of them.
+        parts = await asyncio.to_thread(_score_parts, Routes(routes.stable), items, candidates, frozenset())
+    if comparisons is not None:
+        _tell(comparisons, routes, parts, failure)
+    canaried = frozenset() if failure is not None else chosen
+    return Scored(
+        Probabilities(
+            np.concatenate([part.probabilities.pctr for part in parts]),
+            np.concatenate([part.probabilities.pcvr for part in parts]),
+        ),
+        routes.stable.model_version,
+        routes.canary.model_version if routes.canary is not None else "",
+        canaried,
+    )
 
 
-def score_rows(model: Model, items: Sequence[ScoreItem], candidates: Sequence[Candidate]) -> Scored:
-    """As `batch_score`, here and now, for indexes that are known to be good."""
-    parts = [model.predict(build_matrix(chunk, candidates)) for chunk in _chunks(items)]
-    pctr = np.concatenate([part.pctr for part in parts])
-    pcvr = np.concatenate([part.pcvr for part in parts])
-    return Scored(Probabilities(pctr, pcvr), model.model_version)
+def _chosen(routes: Routes, items: Sequence[ScoreItem]) -> frozenset[int]:
+    canary = routes.canary
+    if canary is None:
+        return frozenset()
+    return frozenset(k for k, item in enumerate(items) if in_canary(canary.model_version, routes.share, item))
+
+
+def _tell(comparisons: Comparisons, routes: Routes, parts: Sequence[_Part], failure: Exception | None) -> None:
+    if failure is not None and routes.canary is not None:
+        comparisons.failed(routes.canary.model_version, failure)
+    for part in parts:
+        if routes.canary is not None and part.to_canary is not None:
+            comparisons.offer(routes.stable, routes.canary, part.matrix[part.to_canary])
+        if routes.shadow is not None:
+            comparisons.offer(routes.stable, routes.shadow, part.matrix)
+
+
+def _score_parts(
+    routes: Routes, items: Sequence[ScoreItem], candidates: Sequence[Candidate], chosen: frozenset[int]
+) -> list[_Part]:
+    parts: list[_Part] = []
+    first = 0
+    for chunk in _chunks(items):
+        matrix = build_matrix(chunk, candidates)
+        flags = [first + k in chosen for k in range(len(chunk))] if chosen else []
+        parts.append(_score_part(routes, chunk, matrix, flags))
+        first += len(chunk)
+    return parts
+
+
+def _score_part(routes: Routes, items: Sequence[ScoreItem], matrix: Floats, flags: Sequence[bool]) -> _Part:
+    if routes.canary is None or not any(flags):
+        return _Part(matrix, None, routes.stable.predict(matrix))
+    to_canary = np.repeat(np.array(flags), [len(item.candidate_indexes) for item in items])
+    pctr, pcvr = np.empty(len(matrix)), np.empty(len(matrix))
+    try:
+        _fill(routes.canary, matrix, to_canary, pctr, pcvr)
+    except Exception as error:  # noqa: BLE001  # a request is never lost to a model on trial
+        return _Part(matrix, to_canary, Probabilities(pctr, pcvr), error)
+    _fill(routes.stable, matrix, ~to_canary, pctr, pcvr)
+    return _Part(matrix, to_canary, Probabilities(pctr, pcvr))
+
+
+def _fill(model: Model, matrix: Floats, rows: npt.NDArray[np.bool_], pctr: Floats, pcvr: Floats) -> None:
+    if rows.any():
+        found = model.predict(matrix[rows])
+        pctr[rows], pcvr[rows] = found.pctr, found.pcvr
 
 
 def _chunks(items: Sequence[ScoreItem]) -> Iterator[Sequence[ScoreItem]]:

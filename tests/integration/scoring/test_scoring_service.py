@@ -17,6 +17,7 @@ from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc, scoring_pb2, scor
 from bihuan_scoring import app
 from bihuan_scoring.domain.features import LINEAR_COLUMNS
 from bihuan_scoring.domain.linear import LinearLogit, PlattScale, Standardiser
+from bihuan_scoring.domain.model_keys import ModelSigner
 from bihuan_scoring.registry_store import DiskModelRegistry, TrainedVersion
 from bihuan_scoring.settings import Settings
 from bihuan_scoring.training import ResponseModel
@@ -34,6 +35,7 @@ from bihuan_shared.rpc.client import open_channel
 from bihuan_shared.rpc.server import RunningServer, ServiceApp, start_server
 from bihuan_shared.settings import ServerSettings
 
+SIGNER = ModelSigner({1: bytes(32)})
 CALLERS = (
     Credential("gateway", Role.INTERNAL, secret_sha256("inside")),
     Credential("dsp", Role.PARTNER, secret_sha256("outside")),
@@ -121,6 +123,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
             "callers": CALLERS,
             "caller_secret": "inside",
             "profile_target": f"127.0.0.1:{profile.port}",
+            "model_public_keys": SIGNER.public_keys(),
         }
     )
     server = await start_server(await app.build(settings), settings, SystemClock())
@@ -135,7 +138,7 @@ def _add_version(stack: Stack, name: str, intercept: float) -> None:
     linear = LinearLogit(Standardiser(np.zeros(width), np.ones(width)), np.zeros(width), intercept)
     click = ResponseModel(linear, None, PlattScale(), {})
     version = TrainedVersion(name, 5, click, 0.5, {"cv_auc": 0.8}, {})
-    DiskModelRegistry(stack.settings.state_dir / "models").add(version)
+    DiskModelRegistry(stack.settings.state_dir / "models").add(version, SIGNER)
 
 
 def _score_request() -> scoring_pb2.BatchScoreRequest:
@@ -189,8 +192,9 @@ async def test_unknown_or_changed_version_is_refused(stack: Stack) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"intercept": 9.0}))
     scoring = stack.scoring
     for name, error in (("m1", FailedPrecondition), ("m9", NotFound)):
-        with pytest.raises(error):
+        with pytest.raises(error) as raised:
             await scoring.PublishModel(scoring_pb2.PublishModelRequest(model_version=name))
+        assert raised.value.reason == ("MODEL_REFUSED" if error is FailedPrecondition else "NOT_FOUND")
     assert (await scoring.BatchScore(_score_request())).model_version == "prior"
 
 
@@ -259,16 +263,12 @@ async def test_wrong_expression_says_where(stack: Stack) -> None:
 
 
 async def test_what_comes_later_says_so(stack: Stack) -> None:
-    audiences, scoring = stack.audiences, stack.scoring
+    audiences = stack.audiences
     look_alike = audience_pb2.LookAlike(seed_audience_id="buyers", target_size=10)
-    candidate = scoring_pb2.Candidate(creative_id="cr", campaign_id="c")
-    item = scoring_pb2.ScoreItem(candidate_indexes=[0])
     with pytest.raises(NotYet):
         await audiences.CreateAudience(_create("x", look_alike=look_alike))
     with pytest.raises(NotYet):
         await audiences.EstimateReach(audience_pb2.EstimateReachRequest(expression='gender == "f"'))
-    with pytest.raises(NotYet):
-        await scoring.ExplainScore(scoring_pb2.ExplainScoreRequest(candidate=candidate, item=item))
 
 
 async def test_partners_may_not_publish_nor_name_persons(stack: Stack) -> None:

@@ -20,6 +20,7 @@ from bihuan_gateway.control.webhook_signature import WebhookSecrets
 from bihuan_identity.domain.keys import parse_peppers
 from bihuan_identity.domain.pseudonyms import PseudonymKeys
 from bihuan_identity.domain.receipts import ReceiptKeys
+from bihuan_scoring.domain.model_keys import ModelSigner, ModelTrust
 
 ENGINES = Engines(redis_url="redis://127.0.0.1:1/0", database_url=None, lake_url="/lake")
 
@@ -74,6 +75,13 @@ def test_the_gateway_of_a_stack_signs_webhooks_and_may_reach_this_machine(tmp_pa
     own = plans["gateway"].environment
     assert len(WebhookSecrets.parse(own["BIHUAN_GATEWAY_WEBHOOK_SECRETS"]).of("acme")) == 1
     assert own["BIHUAN_GATEWAY_WEBHOOK_ALLOW_LOOPBACK"] == "true"
+
+
+def test_scoring_of_a_stack_trusts_the_models_that_its_own_key_signs(tmp_path: Path) -> None:
+    plans = {plan.name: plan for plan in _plans(tmp_path)}
+    trust = ModelTrust.parse(plans["scoring"].environment["BIHUAN_SCORING_MODEL_PUBLIC_KEYS"])
+    signer = ModelSigner.parse(load_or_create(next(tmp_path.rglob("secrets.json"))).model_keys)
+    assert trust.check(b"{}", signer.sign(b"{}")) == 1
 
 
 def test_services_that_serve_partners_can_ask_identity(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The registry loads what was stored, and nothing that was changed since."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from bihuan_scoring.domain.features import FEATURES, LINEAR_COLUMNS
 from bihuan_scoring.domain.linear import LinearLogit, PlattScale, Standardiser
-from bihuan_scoring.domain.models import Serving
+from bihuan_scoring.domain.model_keys import ModelSigner, ModelTrust
+from bihuan_scoring.domain.rollout import Serving
 from bihuan_scoring.registry_store import DiskModelRegistry, TrainedVersion
 from bihuan_scoring.training import ResponseModel
 from bihuan_shared.errors import FailedPrecondition, NotFound
@@ -24,7 +26,7 @@ def _version(name: str, create_time_us: int = 1, rate: float = 0.5) -> TrainedVe
 
 @pytest.fixture
 def registry(tmp_path: Path) -> DiskModelRegistry:
-    return DiskModelRegistry(tmp_path / "models")
+    return DiskModelRegistry(tmp_path / "models", ModelTrust(allow_unsigned=True))
 
 
 def test_loaded_version_predicts_as_trained(registry: DiskModelRegistry) -> None:
@@ -94,3 +96,97 @@ def test_serving_pointer_survives(registry: DiskModelRegistry, tmp_path: Path) -
     assert serving is not None
     registry.set_serving(serving)
     assert DiskModelRegistry(tmp_path / "models").serving() == Serving("m1", (), ("m2",))
+
+
+OURS = ModelSigner({1: bytes(32)})
+THEIRS = ModelSigner({1: bytes(range(32))})
+TRUST = ModelTrust.parse(OURS.public_keys())
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> DiskModelRegistry:
+    registry = DiskModelRegistry(tmp_path / "models", TRUST)
+    registry.add(_version("m1"), OURS)
+    return registry
+
+
+def test_signed_version_serves_and_says_who_signed(signed: DiskModelRegistry) -> None:
+    assert signed.load("m1").model_version == "m1"
+    info = signed.info("m1")
+    assert (info.key_id, info.refusal, info.data_sha256) == (1, "", "00")
+
+
+def _refused(registry: DiskModelRegistry, name: str = "m1") -> str:
+    with pytest.raises(FailedPrecondition) as raised:
+        registry.load(name)
+    assert raised.value.reason == "MODEL_REFUSED"
+    assert registry.info(name).refusal == raised.value.detail
+    return raised.value.detail
+
+
+def test_version_of_an_unknown_signer_is_refused(tmp_path: Path) -> None:
+    registry = DiskModelRegistry(tmp_path, TRUST)
+    registry.add(_version("m1"), THEIRS)
+    registry.add(_version("m2"), ModelSigner({2: bytes(32)}))
+    assert "does not belong" in _refused(registry)
+    assert "key 2" in _refused(registry, "m2")
+
+
+def test_unsigned_version_is_refused_unless_that_is_allowed(tmp_path: Path) -> None:
+    DiskModelRegistry(tmp_path).add(_version("m1"))
+    assert "not signed" in _refused(DiskModelRegistry(tmp_path, TRUST))
+    assert "not signed" in _refused(DiskModelRegistry(tmp_path))
+    assert DiskModelRegistry(tmp_path, ModelTrust(allow_unsigned=True)).load("m1").model_version == "m1"
+
+
+def test_a_wrong_signature_is_refused_even_where_none_is_needed(tmp_path: Path) -> None:
+    DiskModelRegistry(tmp_path).add(_version("m1"), THEIRS)
+    _refused(DiskModelRegistry(tmp_path, ModelTrust(TRUST.keys, allow_unsigned=True)))
+
+
+def test_a_signed_version_under_another_name_is_refused(signed: DiskModelRegistry, tmp_path: Path) -> None:
+    (tmp_path / "models" / "m1").rename(tmp_path / "models" / "m2")
+    assert "another version" in _refused(signed, "m2")
+
+
+def test_manifest_and_files_changed_together_are_refused(signed: DiskModelRegistry, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "m1"
+    _edit("click.json", lambda file: file.update(intercept=3.0))(folder)
+    digest = hashlib.sha256((folder / "click.json").read_bytes()).hexdigest()
+
+    def change(manifest: dict[str, object]) -> None:
+        files = manifest["files"]
+        assert isinstance(files, dict)
+        files["click.json"] = digest
+
+    _edit("manifest.json", change)(folder)
+    assert "does not belong" in _refused(signed)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"algorithm": "none", "key_id": 1, "signature": ""}', "[]"])
+def test_malformed_signature_is_refused(signed: DiskModelRegistry, tmp_path: Path, text: str) -> None:
+    (tmp_path / "models" / "m1" / "manifest.sig").write_text(text)
+    _refused(signed)
+
+
+def test_a_retired_key_still_verifies_while_it_is_named(tmp_path: Path) -> None:
+    DiskModelRegistry(tmp_path).add(_version("m1"), OURS)
+    both = ModelSigner({2: bytes(range(32)), 1: bytes(32)})
+    DiskModelRegistry(tmp_path).add(_version("m2"), both)
+    registry = DiskModelRegistry(tmp_path, ModelTrust.parse(both.public_keys()))
+    assert [registry.info(name).key_id for name in ("m1", "m2")] == [1, 2]
+    _refused(DiskModelRegistry(tmp_path, TRUST), "m2")
+
+
+def test_a_damaged_version_does_not_hide_the_others(signed: DiskModelRegistry, tmp_path: Path) -> None:
+    signed.add(_version("m2"), OURS)
+    (tmp_path / "models" / "m1" / "manifest.json").write_text("{")
+    assert {info.model_version: bool(info.refusal) for info in signed.versions()} == {"m1": True, "m2": False}
+
+
+@pytest.mark.parametrize("text", ["1", "x:AAAA", "1:!", "1:AAAA", "300:" + "A" * 43 + "=", "1:,1:"])
+def test_malformed_keys_are_refused_without_naming_them(text: str) -> None:
+    for parse in (ModelSigner.parse, ModelTrust.parse):
+        with pytest.raises(ValueError, match="model key") as raised:
+            parse(text)
+        assert "AAAA" not in str(raised.value)

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from bihuan_scoring.app import TrainedModel, train_model
+from bihuan_scoring.domain.model_keys import ModelTrust
 from bihuan_scoring.domain.models import PRIOR_PCVR, PRIOR_STRENGTH
 from bihuan_scoring.predictor import CalibratedResponse, ConstantRate
 from bihuan_scoring.records import read_labelled_rows
@@ -18,6 +19,7 @@ from bihuan_scoring.training_job import matrix_of
 from bihuan_shared.clock import DAY_US, parse_rfc3339_us
 from bihuan_shared.errors import FailedPrecondition
 
+ANYBODY = ModelTrust(allow_unsigned=True)
 CUT_OFF_US = parse_rfc3339_us("2017-08-15T00:00:00Z")
 
 
@@ -49,7 +51,7 @@ def test_ranking_comes_close_to_the_truth(trained: TrainedModel, synthetic_lake:
 
 def test_probabilities_are_calibrated(trained: TrainedModel, synthetic_lake: Lake, registry_dir: Path) -> None:
     rows = matrix_of(read_labelled_rows(synthetic_lake.url, CUT_OFF_US))
-    predicted = DiskModelRegistry(registry_dir).load(trained.version).predict(rows.matrix).pctr
+    predicted = DiskModelRegistry(registry_dir, ANYBODY).load(trained.version).predict(rows.matrix).pctr
     by_size = np.argsort(predicted)
     for part in np.array_split(by_size, 5):
         assert predicted[part].mean() == pytest.approx(synthetic_lake.truth[part].mean(), abs=0.03)
@@ -81,7 +83,7 @@ def test_other_seed_or_cut_off_is_another_version(trained: TrainedModel, synthet
 def test_few_orders_give_a_smoothed_rate(trained: TrainedModel, synthetic_lake: Lake, tmp_path: Path) -> None:
     early = CUT_OFF_US - 100 * DAY_US + 300_000_000
     few = train_model(synthetic_lake.url, tmp_path, early)
-    model = DiskModelRegistry(tmp_path).load(few.version)
+    model = DiskModelRegistry(tmp_path, ANYBODY).load(few.version)
     assert isinstance(model.order, ConstantRate)
     rows, positives = few.metrics["order_rows"], few.metrics["order_positives"]
     assert model.order.rate == (positives + PRIOR_PCVR * PRIOR_STRENGTH) / (rows + PRIOR_STRENGTH)
@@ -110,7 +112,7 @@ def test_calibration_never_turns_the_ranking_round() -> None:
 
 
 def test_extreme_logits_stay_probabilities(trained: TrainedModel, registry_dir: Path) -> None:
-    click = DiskModelRegistry(registry_dir).load(trained.version).click
+    click = DiskModelRegistry(registry_dir, ANYBODY).load(trained.version).click
     assert isinstance(click, CalibratedResponse)
     wild = np.full((3, 76), np.nan)
     wild[1], wild[2] = 1e300, -1e300

@@ -56,7 +56,10 @@ class GrpcScorer:
             request = _request(part)
             response = await self._scoring.BatchScore(request)
             scores += [
-                Scores(response.model_version, tuple((score.pctr, score.pcvr) for score in result.scores))
+                Scores(
+                    result.model_version or response.model_version,
+                    tuple((score.pctr, score.pcvr) for score in result.scores),
+                )
                 for result in response.results
             ]
         return scores

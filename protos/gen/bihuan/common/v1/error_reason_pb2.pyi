@@ -66,6 +66,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Something inside failed; the trace id in the log leads to it."""
     ERROR_REASON_PARTNER_NOT_ALLOWED: _ErrorReason.ValueType  # 21
     """The partner is not declared, is revoked, or its declaration does not allow this."""
+    ERROR_REASON_MODEL_REFUSED: _ErrorReason.ValueType  # 22
+    """A model version is unsigned, wrongly signed, damaged, or of other features, and may not serve."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. The name without its prefix is the wire value."""
@@ -114,4 +116,6 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 20
 """Something inside failed; the trace id in the log leads to it."""
 ERROR_REASON_PARTNER_NOT_ALLOWED: ErrorReason.ValueType  # 21
 """The partner is not declared, is revoked, or its declaration does not allow this."""
+ERROR_REASON_MODEL_REFUSED: ErrorReason.ValueType  # 22
+"""A model version is unsigned, wrongly signed, damaged, or of other features, and may not serve."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

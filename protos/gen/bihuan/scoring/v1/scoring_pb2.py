@@ -27,7 +27,7 @@ from bihuan.profile.v1 import profile_pb2 as bihuan_dot_profile_dot_v1_dot_profi
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62ihuan/scoring/v1/scoring.proto\x12\x11\x62ihuan.scoring.v1\x1a\x1e\x62ihuan/common/v1/options.proto\x1a\x1f\x62ihuan/profile/v1/profile.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x01\n\tCandidate\x12\x1d\n\x0b\x63reative_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01 @\x12\x1d\n\x0b\x63\x61mpaign_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01 @\x12\x1d\n\radvertiser_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12\x17\n\x04tags\x18\x04 \x03(\tB\t\x8a\xb5\x18\x05\x18\x80\x04 `\"\xaf\x01\n\x07\x43ontext\x12\x1c\n\x0cplacement_id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12\x17\n\x07\x63hannel\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12\x1e\n\x0etraffic_source\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12\x1b\n\x08keywords\x18\x04 \x03(\tB\t\x8a\xb5\x18\x05\x18\x10 \x80\x01\x12\x30\n\x0crequest_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\tScoreItem\x12+\n\x07profile\x18\x01 \x01(\x0b\x32\x1a.bihuan.profile.v1.Profile\x12+\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1a.bihuan.scoring.v1.Context\x12$\n\x11\x63\x61ndidate_indexes\x18\x03 \x03(\rB\t\x8a\xb5\x18\x05\x10\x01\x18\x80\x04\"<\n\x05Score\x12\x17\n\x0f\x63\x61ndidate_index\x18\x01 \x01(\r\x12\x0c\n\x04pctr\x18\x02 \x01(\x01\x12\x0c\n\x04pcvr\x18\x03 \x01(\x01\"7\n\x0bScoreResult\x12(\n\x06scores\x18\x01 \x03(\x0b\x32\x18.bihuan.scoring.v1.Score\"\x88\x01\n\x11\x42\x61tchScoreRequest\x12;\n\ncandidates\x18\x01 \x03(\x0b\x32\x1c.bihuan.scoring.v1.CandidateB\t\x8a\xb5\x18\x05\x10\x01\x18\xd0\x0f\x12\x36\n\x05items\x18\x02 \x03(\x0b\x32\x1c.bihuan.scoring.v1.ScoreItemB\t\x8a\xb5\x18\x05\x10\x01\x18\xe8\x07\"\\\n\x12\x42\x61tchScoreResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.bihuan.scoring.v1.ScoreResult\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"\x82\x01\n\x13\x45xplainScoreRequest\x12\x37\n\tcandidate\x18\x01 \x01(\x0b\x32\x1c.bihuan.scoring.v1.CandidateB\x06\x8a\xb5\x18\x02\x08\x01\x12\x32\n\x04item\x18\x02 \x01(\x0b\x32\x1c.bihuan.scoring.v1.ScoreItemB\x06\x8a\xb5\x18\x02\x08\x01\"D\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\"N\n\x14\x45xplainScoreResponse\x12\x36\n\rcontributions\x18\x01 \x03(\x0b\x32\x1f.bihuan.scoring.v1.Contribution\"\xc8\x01\n\x05Model\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07serving\x18\x03 \x01(\x08\x12\x36\n\x07metrics\x18\x04 \x03(\x0b\x32%.bihuan.scoring.v1.Model.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.bihuan.scoring.v1.Model\"S\n\x13PublishModelRequest\x12<\n\rmodel_version\x18\x01 \x01(\tB%\x8a\xb5\x18!\x08\x01 \x80\x01:\x1a[A-Za-z0-9][A-Za-z0-9._-]*\"?\n\x14PublishModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bihuan.scoring.v1.Model\"=\n\x14RollBackModelRequest\x12%\n\x12\x66rom_model_version\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80\x01\"@\n\x15RollBackModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bihuan.scoring.v1.Model2\x9f\x04\n\x0eScoringService\x12\x64\n\nBatchScore\x12$.bihuan.scoring.v1.BatchScoreRequest\x1a%.bihuan.scoring.v1.BatchScoreResponse\"\t\x90\x02\x01\x92\xb5\x18\x02\x01\x02\x12i\n\x0c\x45xplainScore\x12&.bihuan.scoring.v1.ExplainScoreRequest\x1a\'.bihuan.scoring.v1.ExplainScoreResponse\"\x08\x90\x02\x01\x92\xb5\x18\x01\x01\x12\x63\n\nListModels\x12$.bihuan.scoring.v1.ListModelsRequest\x1a%.bihuan.scoring.v1.ListModelsResponse\"\x08\x90\x02\x01\x92\xb5\x18\x01\x01\x12i\n\x0cPublishModel\x12&.bihuan.scoring.v1.PublishModelRequest\x1a\'.bihuan.scoring.v1.PublishModelResponse\"\x08\x90\x02\x02\x92\xb5\x18\x01\x01\x12l\n\rRollBackModel\x12\'.bihuan.scoring.v1.RollBackModelRequest\x1a(.bihuan.scoring.v1.RollBackModelResponse\"\x08\x90\x02\x02\x92\xb5\x18\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62ihuan/scoring/v1/scoring.proto\x12\x11\x62ihuan.scoring.v1\x1a\x1e\x62ihuan/common/v1/options.proto\x1a\x1f\x62ihuan/profile/v1/profile.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x01\n\tCandidate\x12\x1d\n\x0b\x63reative_id\x18\x01 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01 @\x12\x1d\n\x0b\x63\x61mpaign_id\x18\x02 \x01(\tB\x08\x8a\xb5\x18\x04\x08\x01 @\x12\x1d\n\radvertiser_id\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12\x17\n\x04tags\x18\x04 \x03(\tB\t\x8a\xb5\x18\x05\x18\x80\x04 `\"\xaf\x01\n\x07\x43ontext\x12\x1c\n\x0cplacement_id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12\x17\n\x07\x63hannel\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12\x1e\n\x0etraffic_source\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02 @\x12\x1b\n\x08keywords\x18\x04 \x03(\tB\t\x8a\xb5\x18\x05\x18\x10 \x80\x01\x12\x30\n\x0crequest_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\tScoreItem\x12+\n\x07profile\x18\x01 \x01(\x0b\x32\x1a.bihuan.profile.v1.Profile\x12+\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1a.bihuan.scoring.v1.Context\x12$\n\x11\x63\x61ndidate_indexes\x18\x03 \x03(\rB\t\x8a\xb5\x18\x05\x10\x01\x18\x80\x04\"<\n\x05Score\x12\x17\n\x0f\x63\x61ndidate_index\x18\x01 \x01(\r\x12\x0c\n\x04pctr\x18\x02 \x01(\x01\x12\x0c\n\x04pcvr\x18\x03 \x01(\x01\"N\n\x0bScoreResult\x12(\n\x06scores\x18\x01 \x03(\x0b\x32\x18.bihuan.scoring.v1.Score\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"\x88\x01\n\x11\x42\x61tchScoreRequest\x12;\n\ncandidates\x18\x01 \x03(\x0b\x32\x1c.bihuan.scoring.v1.CandidateB\t\x8a\xb5\x18\x05\x10\x01\x18\xd0\x0f\x12\x36\n\x05items\x18\x02 \x03(\x0b\x32\x1c.bihuan.scoring.v1.ScoreItemB\t\x8a\xb5\x18\x05\x10\x01\x18\xe8\x07\"\\\n\x12\x42\x61tchScoreResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.bihuan.scoring.v1.ScoreResult\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"\xaf\x01\n\x13\x45xplainScoreRequest\x12\x37\n\tcandidate\x18\x01 \x01(\x0b\x32\x1c.bihuan.scoring.v1.CandidateB\x06\x8a\xb5\x18\x02\x08\x01\x12\x32\n\x04item\x18\x02 \x01(\x0b\x32\x1c.bihuan.scoring.v1.ScoreItemB\x06\x8a\xb5\x18\x02\x08\x01\x12+\n\x07outcome\x18\x03 \x01(\x0e\x32\x1a.bihuan.scoring.v1.Outcome\"D\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\"\xa3\x01\n\x14\x45xplainScoreResponse\x12\x36\n\rcontributions\x18\x01 \x03(\x0b\x32\x1f.bihuan.scoring.v1.Contribution\x12\x15\n\rbase_log_odds\x18\x02 \x01(\x01\x12\x10\n\x08log_odds\x18\x03 \x01(\x01\x12\x13\n\x0bprobability\x18\x04 \x01(\x01\x12\x15\n\rmodel_version\x18\x05 \x01(\t\"\xf1\x02\n\x05Model\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07serving\x18\x03 \x01(\x08\x12\x36\n\x07metrics\x18\x04 \x03(\x0b\x32%.bihuan.scoring.v1.Model.MetricsEntry\x12,\n\x05state\x18\x05 \x01(\x0e\x32\x1d.bihuan.scoring.v1.ModelState\x12\r\n\x05share\x18\x06 \x01(\x01\x12\x14\n\x0cstate_reason\x18\x07 \x01(\t\x12\x11\n\tpredictor\x18\x08 \x01(\t\x12\x13\n\x0bsigning_key\x18\t \x01(\r\x12\x17\n\x0f\x66\x65\x61ture_version\x18\n \x01(\t\x12\x13\n\x0b\x64\x61ta_sha256\x18\x0b \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.bihuan.scoring.v1.Model\"\xa8\x01\n\x13PublishModelRequest\x12<\n\rmodel_version\x18\x01 \x01(\tB%\x8a\xb5\x18!\x08\x01 \x80\x01:\x1a[A-Za-z0-9][A-Za-z0-9._-]*\x12,\n\x04mode\x18\x02 \x01(\x0e\x32\x1e.bihuan.scoring.v1.PublishMode\x12%\n\x05share\x18\x03 \x01(\x01\x42\x16\x8a\xb5\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\x00\xf0?\"?\n\x14PublishModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bihuan.scoring.v1.Model\"=\n\x14RollBackModelRequest\x12%\n\x12\x66rom_model_version\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80\x01\"@\n\x15RollBackModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bihuan.scoring.v1.Model*H\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_CLICK\x10\x01\x12\x11\n\rOUTCOME_ORDER\x10\x02*\xbb\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10MODEL_STATE_IDLE\x10\x01\x12\x16\n\x12MODEL_STATE_STABLE\x10\x02\x12\x16\n\x12MODEL_STATE_CANARY\x10\x03\x12\x16\n\x12MODEL_STATE_SHADOW\x10\x04\x12\x19\n\x15MODEL_STATE_WITHDRAWN\x10\x05\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x06*x\n\x0bPublishMode\x12\x1c\n\x18PUBLISH_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15PUBLISH_MODE_EVERYONE\x10\x01\x12\x17\n\x13PUBLISH_MODE_SHADOW\x10\x02\x12\x17\n\x13PUBLISH_MODE_CANARY\x10\x03\x32\x9f\x04\n\x0eScoringService\x12\x64\n\nBatchScore\x12$.bihuan.scoring.v1.BatchScoreRequest\x1a%.bihuan.scoring.v1.BatchScoreResponse\"\t\x90\x02\x01\x92\xb5\x18\x02\x01\x02\x12i\n\x0c\x45xplainScore\x12&.bihuan.scoring.v1.ExplainScoreRequest\x1a\'.bihuan.scoring.v1.ExplainScoreResponse\"\x08\x90\x02\x01\x92\xb5\x18\x01\x01\x12\x63\n\nListModels\x12$.bihuan.scoring.v1.ListModelsRequest\x1a%.bihuan.scoring.v1.ListModelsResponse\"\x08\x90\x02\x01\x92\xb5\x18\x01\x01\x12i\n\x0cPublishModel\x12&.bihuan.scoring.v1.PublishModelRequest\x1a\'.bihuan.scoring.v1.PublishModelResponse\"\x08\x90\x02\x02\x92\xb5\x18\x01\x01\x12l\n\rRollBackModel\x12\'.bihuan.scoring.v1.RollBackModelRequest\x1a(.bihuan.scoring.v1.RollBackModelResponse\"\x08\x90\x02\x02\x92\xb5\x18\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,6 +64,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_PUBLISHMODELREQUEST'].fields_by_name['model_version']._loaded_options = None
   _globals['_PUBLISHMODELREQUEST'].fields_by_name['model_version']._serialized_options = b'\212\265\030!\010\001 \200\001:\032[A-Za-z0-9][A-Za-z0-9._-]*'
+  _globals['_PUBLISHMODELREQUEST'].fields_by_name['share']._loaded_options = None
+  _globals['_PUBLISHMODELREQUEST'].fields_by_name['share']._serialized_options = b'\212\265\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000\000\360?'
   _globals['_ROLLBACKMODELREQUEST'].fields_by_name['from_model_version']._loaded_options = None
   _globals['_ROLLBACKMODELREQUEST'].fields_by_name['from_model_version']._serialized_options = b'\212\265\030\005\010\001 \200\001'
   _globals['_SCORINGSERVICE'].methods_by_name['BatchScore']._loaded_options = None
@@ -76,6 +78,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORINGSERVICE'].methods_by_name['PublishModel']._serialized_options = b'\220\002\002\222\265\030\001\001'
   _globals['_SCORINGSERVICE'].methods_by_name['RollBackModel']._loaded_options = None
   _globals['_SCORINGSERVICE'].methods_by_name['RollBackModel']._serialized_options = b'\220\002\002\222\265\030\001\001'
+  _globals['_OUTCOME']._serialized_start=2215
+  _globals['_OUTCOME']._serialized_end=2287
+  _globals['_MODELSTATE']._serialized_start=2290
+  _globals['_MODELSTATE']._serialized_end=2477
+  _globals['_PUBLISHMODE']._serialized_start=2479
+  _globals['_PUBLISHMODE']._serialized_end=2599
   _globals['_CANDIDATE']._serialized_start=153
   _globals['_CANDIDATE']._serialized_end=282
   _globals['_CONTEXT']._serialized_start=285
@@ -85,33 +93,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORE']._serialized_start=604
   _globals['_SCORE']._serialized_end=664
   _globals['_SCORERESULT']._serialized_start=666
-  _globals['_SCORERESULT']._serialized_end=721
-  _globals['_BATCHSCOREREQUEST']._serialized_start=724
-  _globals['_BATCHSCOREREQUEST']._serialized_end=860
-  _globals['_BATCHSCORERESPONSE']._serialized_start=862
-  _globals['_BATCHSCORERESPONSE']._serialized_end=954
-  _globals['_EXPLAINSCOREREQUEST']._serialized_start=957
-  _globals['_EXPLAINSCOREREQUEST']._serialized_end=1087
-  _globals['_CONTRIBUTION']._serialized_start=1089
-  _globals['_CONTRIBUTION']._serialized_end=1157
-  _globals['_EXPLAINSCORERESPONSE']._serialized_start=1159
-  _globals['_EXPLAINSCORERESPONSE']._serialized_end=1237
-  _globals['_MODEL']._serialized_start=1240
-  _globals['_MODEL']._serialized_end=1440
-  _globals['_MODEL_METRICSENTRY']._serialized_start=1394
-  _globals['_MODEL_METRICSENTRY']._serialized_end=1440
-  _globals['_LISTMODELSREQUEST']._serialized_start=1442
-  _globals['_LISTMODELSREQUEST']._serialized_end=1461
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1463
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1525
-  _globals['_PUBLISHMODELREQUEST']._serialized_start=1527
-  _globals['_PUBLISHMODELREQUEST']._serialized_end=1610
-  _globals['_PUBLISHMODELRESPONSE']._serialized_start=1612
-  _globals['_PUBLISHMODELRESPONSE']._serialized_end=1675
-  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1677
-  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1738
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=1740
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=1804
-  _globals['_SCORINGSERVICE']._serialized_start=1807
-  _globals['_SCORINGSERVICE']._serialized_end=2350
+  _globals['_SCORERESULT']._serialized_end=744
+  _globals['_BATCHSCOREREQUEST']._serialized_start=747
+  _globals['_BATCHSCOREREQUEST']._serialized_end=883
+  _globals['_BATCHSCORERESPONSE']._serialized_start=885
+  _globals['_BATCHSCORERESPONSE']._serialized_end=977
+  _globals['_EXPLAINSCOREREQUEST']._serialized_start=980
+  _globals['_EXPLAINSCOREREQUEST']._serialized_end=1155
+  _globals['_CONTRIBUTION']._serialized_start=1157
+  _globals['_CONTRIBUTION']._serialized_end=1225
+  _globals['_EXPLAINSCORERESPONSE']._serialized_start=1228
+  _globals['_EXPLAINSCORERESPONSE']._serialized_end=1391
+  _globals['_MODEL']._serialized_start=1394
+  _globals['_MODEL']._serialized_end=1763
+  _globals['_MODEL_METRICSENTRY']._serialized_start=1717
+  _globals['_MODEL_METRICSENTRY']._serialized_end=1763
+  _globals['_LISTMODELSREQUEST']._serialized_start=1765
+  _globals['_LISTMODELSREQUEST']._serialized_end=1784
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1786
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1848
+  _globals['_PUBLISHMODELREQUEST']._serialized_start=1851
+  _globals['_PUBLISHMODELREQUEST']._serialized_end=2019
+  _globals['_PUBLISHMODELRESPONSE']._serialized_start=2021
+  _globals['_PUBLISHMODELRESPONSE']._serialized_end=2084
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=2086
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=2147
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=2149
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=2213
+  _globals['_SCORINGSERVICE']._serialized_start=2602
+  _globals['_SCORINGSERVICE']._serialized_end=3145
 # @@protoc_insertion_point(module_scope)

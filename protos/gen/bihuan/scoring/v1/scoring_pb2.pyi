@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,98 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Outcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OUTCOME_UNSPECIFIED: _Outcome.ValueType  # 0
+    """As CLICK."""
+    OUTCOME_CLICK: _Outcome.ValueType  # 1
+    """A click, given an impression."""
+    OUTCOME_ORDER: _Outcome.ValueType  # 2
+    """An order, given a click."""
+
+class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+    """What a probability is of."""
+
+OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
+"""As CLICK."""
+OUTCOME_CLICK: Outcome.ValueType  # 1
+"""A click, given an impression."""
+OUTCOME_ORDER: Outcome.ValueType  # 2
+"""An order, given a click."""
+Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
+
+class _ModelState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MODEL_STATE_UNSPECIFIED: _ModelState.ValueType  # 0
+    """Not used."""
+    MODEL_STATE_IDLE: _ModelState.ValueType  # 1
+    """In the registry, and nowhere else."""
+    MODEL_STATE_STABLE: _ModelState.ValueType  # 2
+    """Serves everyone whom no canary serves."""
+    MODEL_STATE_CANARY: _ModelState.ValueType  # 3
+    """Serves a share of the persons."""
+    MODEL_STATE_SHADOW: _ModelState.ValueType  # 4
+    """Scores along, and answers nobody."""
+    MODEL_STATE_WITHDRAWN: _ModelState.ValueType  # 5
+    """Was rolled back from; see `state_reason`."""
+    MODEL_STATE_REFUSED: _ModelState.ValueType  # 6
+    """Unsigned, wrongly signed, damaged or of other features; see `state_reason`."""
+
+class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
+    """The place of a version."""
+
+MODEL_STATE_UNSPECIFIED: ModelState.ValueType  # 0
+"""Not used."""
+MODEL_STATE_IDLE: ModelState.ValueType  # 1
+"""In the registry, and nowhere else."""
+MODEL_STATE_STABLE: ModelState.ValueType  # 2
+"""Serves everyone whom no canary serves."""
+MODEL_STATE_CANARY: ModelState.ValueType  # 3
+"""Serves a share of the persons."""
+MODEL_STATE_SHADOW: ModelState.ValueType  # 4
+"""Scores along, and answers nobody."""
+MODEL_STATE_WITHDRAWN: ModelState.ValueType  # 5
+"""Was rolled back from; see `state_reason`."""
+MODEL_STATE_REFUSED: ModelState.ValueType  # 6
+"""Unsigned, wrongly signed, damaged or of other features; see `state_reason`."""
+Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
+
+class _PublishMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PublishModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PublishMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PUBLISH_MODE_UNSPECIFIED: _PublishMode.ValueType  # 0
+    """As EVERYONE."""
+    PUBLISH_MODE_EVERYONE: _PublishMode.ValueType  # 1
+    """Everyone; the version before is kept for a roll-back."""
+    PUBLISH_MODE_SHADOW: _PublishMode.ValueType  # 2
+    """Nobody: it scores along and is compared."""
+    PUBLISH_MODE_CANARY: _PublishMode.ValueType  # 3
+    """A share of the persons, always the same ones; the guard takes it out where it is worse."""
+
+class PublishMode(_PublishMode, metaclass=_PublishModeEnumTypeWrapper):
+    """Whom a published version serves."""
+
+PUBLISH_MODE_UNSPECIFIED: PublishMode.ValueType  # 0
+"""As EVERYONE."""
+PUBLISH_MODE_EVERYONE: PublishMode.ValueType  # 1
+"""Everyone; the version before is kept for a roll-back."""
+PUBLISH_MODE_SHADOW: PublishMode.ValueType  # 2
+"""Nobody: it scores along and is compared."""
+PUBLISH_MODE_CANARY: PublishMode.ValueType  # 3
+"""A share of the persons, always the same ones; the guard takes it out where it is worse."""
+Global___PublishMode: _TypeAlias = PublishMode  # noqa: Y015
 
 @_typing.final
 class Candidate(_message.Message):
@@ -171,6 +264,9 @@ class ScoreResult(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SCORES_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """The version that scored this item where it is not `BatchScoreResponse.model_version`: a canary; empty otherwise."""
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___Score]:
         """One a candidate index, in the same order."""
@@ -179,10 +275,11 @@ class ScoreResult(_message.Message):
         self,
         *,
         scores: _abc.Iterable[Global___Score] | None = ...,
+        model_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,7 +324,7 @@ class BatchScoreResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
-    """The model that scored; `prior` where none is published."""
+    """The model that serves everyone, and scored what no result says otherwise of; `prior` where none is published."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreResult]:
         """One an item, in the same order."""
@@ -254,6 +351,9 @@ class ExplainScoreRequest(_message.Message):
 
     CANDIDATE_FIELD_NUMBER: _builtins.int
     ITEM_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    outcome: Global___Outcome.ValueType
+    """Which probability; the click by default."""
     @_builtins.property
     def candidate(self) -> Global___Candidate:
         """The candidate."""
@@ -267,10 +367,11 @@ class ExplainScoreRequest(_message.Message):
         *,
         candidate: Global___Candidate | None = ...,
         item: Global___ScoreItem | None = ...,
+        outcome: Global___Outcome.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "item", b"item"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "item", b"item"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "item", b"item", "outcome", b"outcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -288,7 +389,7 @@ class Contribution(_message.Message):
     feature: _builtins.str
     """The feature."""
     value: _builtins.float
-    """Its value."""
+    """Its value; NaN where it is missing."""
     contribution: _builtins.float
     """What it adds to the log-odds."""
     def __init__(
@@ -313,18 +414,34 @@ class ExplainScoreResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    BASE_LOG_ODDS_FIELD_NUMBER: _builtins.int
+    LOG_ODDS_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    base_log_odds: _builtins.float
+    """Log-odds before anything is known; with the contributions it adds up to `log_odds`."""
+    log_odds: _builtins.float
+    """Log-odds before calibration."""
+    probability: _builtins.float
+    """The calibrated probability, as BatchScore answers it."""
+    model_version: _builtins.str
+    """The version that scored."""
     @_builtins.property
     def contributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contribution]:
-        """Feature by feature."""
+        """Feature by feature, by size; features that add nothing are left out."""
 
     def __init__(
         self,
         *,
         contributions: _abc.Iterable[Global___Contribution] | None = ...,
+        base_log_odds: _builtins.float = ...,
+        log_odds: _builtins.float = ...,
+        probability: _builtins.float = ...,
+        model_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contributions", b"contributions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_log_odds", b"base_log_odds", "contributions", b"contributions", "log_odds", b"log_odds", "model_version", b"model_version", "probability", b"probability"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -360,10 +477,31 @@ class Model(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     SERVING_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    STATE_REASON_FIELD_NUMBER: _builtins.int
+    PREDICTOR_FIELD_NUMBER: _builtins.int
+    SIGNING_KEY_FIELD_NUMBER: _builtins.int
+    FEATURE_VERSION_FIELD_NUMBER: _builtins.int
+    DATA_SHA256_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """Names the version."""
     serving: _builtins.bool
-    """True for the version that serves."""
+    """True for the version that serves everyone."""
+    state: Global___ModelState.ValueType
+    """Its place."""
+    share: _builtins.float
+    """The share of persons that a canary serves."""
+    state_reason: _builtins.str
+    """Why it was withdrawn or is refused."""
+    predictor: _builtins.str
+    """What computes its trees while it has a place: `lleaves`, `lightgbm`, both with a `+` between, `none` without trees."""
+    signing_key: _builtins.int
+    """The number of the key that signed it, plus one; 0: it is not signed."""
+    feature_version: _builtins.str
+    """Version of the features that it was trained on."""
+    data_sha256: _builtins.str
+    """SHA-256 of the rows that it was trained on."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was trained."""
@@ -379,10 +517,17 @@ class Model(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         serving: _builtins.bool = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        state: Global___ModelState.ValueType = ...,
+        share: _builtins.float = ...,
+        state_reason: _builtins.str = ...,
+        predictor: _builtins.str = ...,
+        signing_key: _builtins.int = ...,
+        feature_version: _builtins.str = ...,
+        data_sha256: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "metrics", b"metrics", "model_version", b"model_version", "serving", b"serving"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "data_sha256", b"data_sha256", "feature_version", b"feature_version", "metrics", b"metrics", "model_version", b"model_version", "predictor", b"predictor", "serving", b"serving", "share", b"share", "signing_key", b"signing_key", "state", b"state", "state_reason", b"state_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -436,16 +581,24 @@ class PublishModelRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """The version to serve."""
+    mode: Global___PublishMode.ValueType
+    """Whom it serves; everyone by default."""
+    share: _builtins.float
+    """Of a canary: the share of persons that it serves, between 0 and 1, both excluded."""
     def __init__(
         self,
         *,
         model_version: _builtins.str = ...,
+        mode: Global___PublishMode.ValueType = ...,
+        share: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "model_version", b"model_version", "share", b"share"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -460,7 +613,7 @@ class PublishModelResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> Global___Model:
-        """The version that serves now."""
+        """The version that was published."""
 
     def __init__(
         self,
@@ -483,7 +636,7 @@ class RollBackModelRequest(_message.Message):
 
     FROM_MODEL_VERSION_FIELD_NUMBER: _builtins.int
     from_model_version: _builtins.str
-    """The version that serves now and is to go; makes a repeat harmless."""
+    """The version that has a place now and is to go; makes a repeat harmless."""
     def __init__(
         self,
         *,
@@ -506,7 +659,7 @@ class RollBackModelResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> Global___Model:
-        """The version that serves now."""
+        """The version that serves everyone now."""
 
     def __init__(
         self,

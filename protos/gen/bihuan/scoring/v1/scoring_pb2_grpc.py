@@ -74,7 +74,7 @@ class ScoringServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainScore(self, request, context):
-        """Explains one score feature by feature. Not built yet.
+        """Explains one score feature by feature: what each adds to the log-odds, exactly.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,14 +88,17 @@ class ScoringServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PublishModel(self, request, context):
-        """Makes a version of the registry the one that serves; NOT_FOUND where there is no such version.
+        """Has a version of the registry serve everyone, serve a share of the persons, or score along without answering.
+        NOT_FOUND where there is no such version; FAILED_PRECONDITION with the reason MODEL_REFUSED where it is unsigned,
+        wrongly signed, damaged or of other features. No request fails on the way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollBackModel(self, request, context):
-        """Goes back to the version that served before; FAILED_PRECONDITION where there is none.
+        """Takes a version out: of what serves everyone, the version before serves again (FAILED_PRECONDITION where there is
+        none); a canary's share is served by what serves everyone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

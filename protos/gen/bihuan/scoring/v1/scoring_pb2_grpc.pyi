@@ -36,13 +36,18 @@ class ScoringServiceStub:
     BatchScore: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.BatchScoreRequest, _scoring_pb2.BatchScoreResponse]
     """Scores up to 1,000 items against the candidates they name."""
     ExplainScore: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.ExplainScoreRequest, _scoring_pb2.ExplainScoreResponse]
-    """Explains one score feature by feature. Not built yet."""
+    """Explains one score feature by feature: what each adds to the log-odds, exactly."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.ListModelsRequest, _scoring_pb2.ListModelsResponse]
     """Lists the versions in the registry, newest first."""
     PublishModel: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.PublishModelRequest, _scoring_pb2.PublishModelResponse]
-    """Makes a version of the registry the one that serves; NOT_FOUND where there is no such version."""
+    """Has a version of the registry serve everyone, serve a share of the persons, or score along without answering.
+    NOT_FOUND where there is no such version; FAILED_PRECONDITION with the reason MODEL_REFUSED where it is unsigned,
+    wrongly signed, damaged or of other features. No request fails on the way.
+    """
     RollBackModel: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.RollBackModelRequest, _scoring_pb2.RollBackModelResponse]
-    """Goes back to the version that served before; FAILED_PRECONDITION where there is none."""
+    """Takes a version out: of what serves everyone, the version before serves again (FAILED_PRECONDITION where there is
+    none); a canary's share is served by what serves everyone.
+    """
 
 @_typing.type_check_only
 class ScoringServiceAsyncStub(ScoringServiceStub):
@@ -52,13 +57,18 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
     BatchScore: _aio.UnaryUnaryMultiCallable[_scoring_pb2.BatchScoreRequest, _scoring_pb2.BatchScoreResponse]  # type: ignore[assignment]
     """Scores up to 1,000 items against the candidates they name."""
     ExplainScore: _aio.UnaryUnaryMultiCallable[_scoring_pb2.ExplainScoreRequest, _scoring_pb2.ExplainScoreResponse]  # type: ignore[assignment]
-    """Explains one score feature by feature. Not built yet."""
+    """Explains one score feature by feature: what each adds to the log-odds, exactly."""
     ListModels: _aio.UnaryUnaryMultiCallable[_scoring_pb2.ListModelsRequest, _scoring_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists the versions in the registry, newest first."""
     PublishModel: _aio.UnaryUnaryMultiCallable[_scoring_pb2.PublishModelRequest, _scoring_pb2.PublishModelResponse]  # type: ignore[assignment]
-    """Makes a version of the registry the one that serves; NOT_FOUND where there is no such version."""
+    """Has a version of the registry serve everyone, serve a share of the persons, or score along without answering.
+    NOT_FOUND where there is no such version; FAILED_PRECONDITION with the reason MODEL_REFUSED where it is unsigned,
+    wrongly signed, damaged or of other features. No request fails on the way.
+    """
     RollBackModel: _aio.UnaryUnaryMultiCallable[_scoring_pb2.RollBackModelRequest, _scoring_pb2.RollBackModelResponse]  # type: ignore[assignment]
-    """Goes back to the version that served before; FAILED_PRECONDITION where there is none."""
+    """Takes a version out: of what serves everyone, the version before serves again (FAILED_PRECONDITION where there is
+    none); a canary's share is served by what serves everyone.
+    """
 
 class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
     """Scores persons against candidates, and keeps the models that do it."""
@@ -77,7 +87,7 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scoring_pb2.ExplainScoreRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scoring_pb2.ExplainScoreResponse, _abc.Awaitable[_scoring_pb2.ExplainScoreResponse]]:
-        """Explains one score feature by feature. Not built yet."""
+        """Explains one score feature by feature: what each adds to the log-odds, exactly."""
 
     @_abc_1.abstractmethod
     def ListModels(
@@ -93,7 +103,10 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scoring_pb2.PublishModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scoring_pb2.PublishModelResponse, _abc.Awaitable[_scoring_pb2.PublishModelResponse]]:
-        """Makes a version of the registry the one that serves; NOT_FOUND where there is no such version."""
+        """Has a version of the registry serve everyone, serve a share of the persons, or score along without answering.
+        NOT_FOUND where there is no such version; FAILED_PRECONDITION with the reason MODEL_REFUSED where it is unsigned,
+        wrongly signed, damaged or of other features. No request fails on the way.
+        """
 
     @_abc_1.abstractmethod
     def RollBackModel(
@@ -101,6 +114,8 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scoring_pb2.RollBackModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scoring_pb2.RollBackModelResponse, _abc.Awaitable[_scoring_pb2.RollBackModelResponse]]:
-        """Goes back to the version that served before; FAILED_PRECONDITION where there is none."""
+        """Takes a version out: of what serves everyone, the version before serves again (FAILED_PRECONDITION where there is
+        none); a canary's share is served by what serves everyone.
+        """
 
 def add_ScoringServiceServicer_to_server(servicer: ScoringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
