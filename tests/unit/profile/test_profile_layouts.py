@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from bihuan_profile.domain.behaviour import Amount, Behaviour, Event, Item, echo_of
 from bihuan_profile.domain.record import EMPTY, Fact, Record, fold, with_facts
-from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.profile_store import words
 from bihuan_profile.profile_store.blob import RECORD, DamagedBlobError, decode, encode
+from bihuan_profile.taxonomy_file import packaged_taxonomy
 from bihuan_shared.clock import DAY_US
 
 NOW_US = 1_790_000_000_123_456
@@ -183,7 +183,9 @@ def test_short_tags_are_told_apart(tag: str) -> None:
 def test_every_attribute_of_the_platform_is_stored_by_number() -> None:
     """A new one goes to the end of `words.NAMES`; numbers in it are on disk."""
     assert words.NAMES[:2] == ("age", "birth_year")
-    assert {words.full_name(words.short_name(tag.name)) for tag in TAXONOMY.tags} == {tag.name for tag in TAXONOMY.tags}
+    assert {words.full_name(words.short_name(tag.name)) for tag in packaged_taxonomy().tags} == {
+        tag.name for tag in packaged_taxonomy().tags
+    }
 
 
 @given(RECORDS, st.data())
