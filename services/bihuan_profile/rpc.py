@@ -13,8 +13,10 @@ from bihuan_profile.explaining_wire import explanation_message
 from bihuan_profile.metrics import count_results
 from bihuan_profile.social_wire import relations_of
 from bihuan_profile.use_cases import ingesting, knowing, relating
+from bihuan_profile.use_cases.erasing import delete_profile
 from bihuan_profile.use_cases.explaining import explain_profile
-from bihuan_profile.use_cases.ports import Backoff, Journal, ProfileStore
+from bihuan_profile.use_cases.ports import Backoff, Jobs, Journal, ProfileStore
+from bihuan_profile.use_cases.rebuilding import require_who_is_who
 from bihuan_profile.use_cases.relating import EdgeJournal
 from bihuan_shared.clock import Clock
 from bihuan_shared.errors import NotYet
@@ -43,6 +45,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         backoff: Backoff,
         journal: Journal,
         edges: EdgeJournal,
+        jobs: Jobs,
         population: Callable[[], Population | None] = lambda: None,
     ) -> None:
         self._store = store
@@ -52,6 +55,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         self._journal = journal
         self._edges = edges
         self._population = population
+        self._jobs = jobs
 
     async def GetProfile(  # noqa: N802
         self, request: profile_pb2.GetProfileRequest, _context: GetContext
@@ -99,7 +103,9 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         """How many attributes changed."""
         now_us = self._clock.now_us()
         updates = wire.fact_updates_of(request.updates, now_us)
-        changed = await knowing.set_attributes(self._store, self._backoff, self._taxonomy, now_us, updates)
+        changed = await knowing.set_attributes(
+            self._store, self._backoff, self._taxonomy, now_us, updates, self._journal
+        )
         return profile_pb2.SetAttributesResponse(changed_count=changed)
 
     async def ScanProfiles(  # noqa: N802
@@ -156,9 +162,9 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
     ) -> profile_pb2.DeleteProfileResponse:
         """Whether there was anything to erase."""
         person_id = wire.person_id_of(request.person)
-        return profile_pb2.DeleteProfileResponse(
-            deleted=await knowing.delete_profile(self._store, self._backoff, person_id)
-        )
+        await require_who_is_who(self._jobs)
+        deleted = await delete_profile(self._store, self._backoff, self._journal, person_id, self._clock.now_us())
+        return profile_pb2.DeleteProfileResponse(deleted=deleted)
 
     async def ListTags(  # noqa: N802
         self, _request: profile_pb2.ListTagsRequest, _context: ListContext

@@ -6,6 +6,7 @@ The numbers of `Behaviour` are those of `bihuan.common.v1`.
 
 from dataclasses import dataclass
 from enum import IntEnum
+from hashlib import blake2b
 from typing import Final
 
 from bihuan_profile.domain.governance import DataClass
@@ -109,8 +110,13 @@ BRAND_PREFIX: Final = "brand:"
 
 
 def echo_of(event: Event, person_id: int) -> Event:
-    """What is told to the person who had shared what `event` was about; of the same person it would be no reach."""
-    return Event(person_id, f"echo:{event.person_id}:{event.key}", event.behaviour, event.time_us, echo=True)
+    """
+    What is told to the person who had shared what `event` was about; of the same person it would be no reach.
+
+    Its key tells the two apart without naming who acted, so that nothing has to be erased with that person.
+    """
+    digest = blake2b(f"{event.person_id}\0{event.key}".encode(), digest_size=16).hexdigest()
+    return Event(person_id, f"echo:{digest}", event.behaviour, event.time_us, echo=True)
 
 
 def order_key(order_id: str) -> str:

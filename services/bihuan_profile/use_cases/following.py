@@ -1,15 +1,15 @@
 """Profiles follow changes of who is who: merged ones are folded together, split ones are made anew from the journal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from bihuan_profile.domain.behaviour import Event
 from bihuan_profile.domain.joining import merged, once, rebuilt
 from bihuan_profile.domain.marks import mark_of, mark_of_merge
-from bihuan_profile.domain.record import EMPTY, Fact
-from bihuan_profile.use_cases.knowing import delete_profile
-from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Held, Journal, ProfileStore
+from bihuan_profile.domain.record import EMPTY, Fact, Record
+from bihuan_profile.use_cases.erasing import bury, delete_profile, keep_erasure
+from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Held, Jobs, Journal, ProfileStore, is_complete
 from bihuan_profile.use_cases.updating import MAX_ATTEMPTS, update
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.person_change import PersonPart, PersonsChange
@@ -25,13 +25,21 @@ class ProfileFollower:
     broken off is simply followed again.
     """
 
-    def __init__(self, store: ProfileStore, backoff: Backoff, journal: Journal) -> None:
+    def __init__(self, store: ProfileStore, backoff: Backoff, journal: Journal, jobs: Jobs | None = None) -> None:
+        """Without `jobs` profiles count as complete."""
+        self._jobs = jobs
         self._store = store
         self._backoff = backoff
         self._journal = journal
 
     async def position(self) -> int | None:
-        """The last change that was followed; None where the store is new."""
+        """
+        The last change that was followed; None where the store is new.
+
+        Raises Unavailable while profiles are made anew: what is to be merged or split is not there yet.
+        """
+        if self._jobs is not None and not await is_complete(self._jobs):
+            raise Unavailable("profiles are being made anew")
         return await self._store.followed()
 
     async def follow(self, change: PersonsChange) -> None:
@@ -39,12 +47,12 @@ class ProfileFollower:
         if len(change.parts) > 1:
             await self._split(change)
         for absorbed_id in change.absorbed_ids:
-            await self._absorb(change, absorbed_id)
+            await self.absorb(change, absorbed_id)
         for person_id in change.erased_ids:
-            await delete_profile(self._store, self._backoff, person_id)
+            await delete_profile(self._store, self._backoff, self._journal, person_id, change.change_time_us)
         await self._store.note_followed(change.change_id)
 
-    async def _absorb(self, change: PersonsChange, absorbed_id: int) -> None:
+    async def absorb(self, change: PersonsChange, absorbed_id: int) -> None:
         """
         Fold one profile into the survivor's.
 
@@ -53,8 +61,12 @@ class ProfileFollower:
         """
         survivor_id = change.survivor_id
         await self._turn(absorbed_id, survivor_id, empty=False)
-        (frozen,) = await self._store.read([absorbed_id])
+        frozen, survivor = await self._store.read([absorbed_id, survivor_id])
         if frozen.erased or frozen.record == EMPTY:
+            return
+        if survivor.erased:
+            await keep_erasure(self._journal, absorbed_id, frozen, change.change_time_us)
+            await bury(self._store, self._backoff, [absorbed_id, *frozen.record.former_ids])
             return
         mark = mark_of_merge(survivor_id, absorbed_id, change.change_id, change.change_time_us)
 
@@ -103,9 +115,11 @@ class ProfileFollower:
             held, *others = await self._store.read(ids)
             if held.erased:
                 return
-            events = once(await self._events(change, part, held))
-            facts = _facts(change, part, list(zip(ids, (held, *others), strict=True)))
-            own = EMPTY if held.moved_to else held.record
+            before = dict(zip(ids, (held, *others), strict=True))
+            own = _taking_over(change, part, before)
+            shares = _Shares(change, part, own)
+            events = once(await self._events(shares))
+            facts = await self._facts(shares, before)
             record = rebuilt(own, part.person_id, events, facts, change.owners)
             marks = tuple(dict.fromkeys(mark_of(event) for event in events))
             if (await self._store.compare_and_set([Change(part.person_id, held.revision, record, marks)]))[0]:
@@ -113,36 +127,65 @@ class ProfileFollower:
             await self._backoff.pause(attempt)
         raise Unavailable("a profile is written by too many at once to be made anew")
 
-    async def _events(self, change: PersonsChange, part: PersonPart, held: Held) -> list[Event]:
-        """What belongs to a part: events under its sightings, and those without one of its own id and its aliases."""
-        others = change.part_ids - {part.person_id}
-        person_ids = {part.person_id, *held.record.former_ids} - others
-        found = await self._journal.read(person_ids, part.sighting_ids)
-        elsewhere = held.record.moved_sightings
+    async def _events(self, shares: "_Shares") -> list[Event]:
+        found = await self._journal.read(shares.person_ids, shares.part.sighting_ids)
         return [
-            _under(event, part.person_id)
+            replace(event, person_id=shares.part.person_id)
             for event in found
-            if event.sighting_id in part.sighting_ids
-            or (
-                event.person_id in person_ids
-                and event.sighting_id not in change.owners
-                and event.sighting_id not in elsewhere
-            )
+            if shares.has(event.person_id, event.sighting_id)
         ]
 
+    async def _facts(self, shares: "_Shares", before: Mapping[int, Held]) -> list[tuple[str, Fact]]:
+        """
+        What was told, and what is held without having been kept: that follows its sighting, or stays with its holder.
 
-def _under(event: Event, person_id: int) -> Event:
-    return replace(event, person_id=person_id)
+        Where a person before has no part of its own, what names no sighting goes to the first part.
+        """
+        change, part = shares.change, shares.part
+        person_ids = {*shares.person_ids, *change.before_ids, *change.part_ids}
+        person_ids |= {one for held in before.values() for one in held.record.former_ids}
+        found = await self._journal.read_facts(person_ids, change.owners.keys())
+        facts = [
+            (told.name, told.fact)
+            for told in sorted(found, key=lambda told: told.order)
+            if shares.has(told.person_id, told.fact.sighting_id)
+        ]
+        known = {(told.name, told.fact) for told in found}
+        for person_id, held in before.items():
+            stays_at = person_id if person_id in change.part_ids else change.parts[0].person_id
+            facts += [
+                (name, fact)
+                for name, fact in held.record.facts.items()
+                if (name, fact) not in known and change.owners.get(fact.sighting_id, stays_at) == part.person_id
+            ]
+        return facts
 
 
-def _facts(change: PersonsChange, part: PersonPart, held: Sequence[tuple[int, Held]]) -> Iterable[tuple[str, Fact]]:
-    """
-    The facts of a part: those under its sightings, and any other ones of the persons that keep its id.
+def _taking_over(change: PersonsChange, part: PersonPart, before: Mapping[int, Held]) -> Record:
+    """What is held of a part; the first one takes over the ids of persons that have no part of their own."""
+    held = before[part.person_id]
+    own = EMPTY if held.moved_to else held.record
+    if part is not change.parts[0]:
+        return own
+    former = list(own.former_ids)
+    for person_id in change.before_ids:
+        if person_id not in change.part_ids:
+            former += (*before[person_id].record.former_ids, person_id)
+    return replace(own, former_ids=tuple(dict.fromkeys(former)))
 
-    Where a person before has no part of its own, what names no sighting goes to the first part.
-    """
-    for person_id, one in held:
-        stays_at = person_id if person_id in change.part_ids else change.parts[0].person_id
-        for name, fact in one.record.facts.items():
-            if change.owners.get(fact.sighting_id, stays_at) == part.person_id:
-                yield name, fact
+
+class _Shares:
+    """What of everything told belongs to a part: what names its sightings, or its ids and nobody else's sighting."""
+
+    def __init__(self, change: PersonsChange, part: PersonPart, own: Record) -> None:
+        self.change = change
+        self.part = part
+        self.person_ids = {part.person_id, *own.former_ids} - (change.part_ids - {part.person_id})
+        self._elsewhere = own.moved_sightings
+
+    def has(self, person_id: int, sighting_id: int) -> bool:
+        """Whether what was told of an id under a sighting is the part's."""
+        if sighting_id in self.part.sighting_ids:
+            return True
+        elsewhere = sighting_id in self.change.owners or sighting_id in self._elsewhere
+        return person_id in self.person_ids and not elsewhere

@@ -99,10 +99,10 @@ class Lake:
         _check(dataset)
         return self._store.list(dataset)
 
-    def dataset(self, dataset: str, schema: pa.Schema) -> "ds.Dataset":
+    def dataset(self, dataset: str, schema: pa.Schema, *, paths: Sequence[str] | None = None) -> "ds.Dataset":
         """
-        A dataset as it is now, to be scanned by pyarrow, or by DuckDB under a registered name; both push down
-        projection and filter.
+        A dataset as it is now, or only its files at some `paths` of `list`, to be scanned by pyarrow, or by DuckDB
+        under a registered name; both push down projection and filter.
 
         It has the columns of `schema`, null in files that lack them, then the partition `date` (date32) and `hour`
         (int8). A dataset that does not exist has no rows, and no `files`. OSError, of a scan too. Blocks.
@@ -110,7 +110,7 @@ class Lake:
         # Most processes only write, and next to an installed pandas this import takes a second and 50 MiB.
         from bihuan_shared.lake.reading import open_dataset  # noqa: PLC0415
 
-        return open_dataset(self._store.files(), dataset, self.list(dataset), schema)
+        return open_dataset(self._store.files(), dataset, self.list(dataset) if paths is None else paths, schema)
 
     def _encode_and_put(self, path: str, table: pa.Table) -> None:
         sink = pa.BufferOutputStream()
