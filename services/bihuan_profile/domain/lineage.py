@@ -30,6 +30,7 @@ class Lineage:
         self.moved: dict[int, int] = {}
         """Ids that live on under others, and which."""
         self._records: dict[int, Record] = {}
+        self._absorbed: dict[int, Record] = {}
         self._ids: dict[int, set[int]] = {}
         self._owner_of_id: dict[int, int] = {}
         self._sightings: dict[int, set[int]] = {}
@@ -62,6 +63,16 @@ class Lineage:
         """Of the persons that were part of a change: a record with former ids and moved sightings, nothing else."""
         return self._records
 
+    @property
+    def absorbed_ids(self) -> Collection[int]:
+        """The ids that ever went into others."""
+        return self._absorbed.keys()
+
+    def held_ids(self, told_ids: Collection[int]) -> set[int]:
+        """The absorbed ids under which anything was held, where anything was told of `told_ids` and no others."""
+        firm = {one for one, record in self._absorbed.items() if one in told_ids or record.moved_sightings}
+        return firm | {one for one, record in self._absorbed.items() if not firm.isdisjoint(record.former_ids)}
+
     def _follow(self, change: PersonsChange) -> None:
         self.position = change.change_id
         if len(change.parts) > 1:
@@ -71,7 +82,7 @@ class Lineage:
 
     def _absorb(self, absorbed_id: int, survivor_id: int) -> None:
         own = self._records.get(survivor_id, EMPTY)
-        other = self._records.pop(absorbed_id, EMPTY)
+        other = self._absorbed[absorbed_id] = self._records.pop(absorbed_id, EMPTY)
         self._records[survivor_id] = merged(own, survivor_id, other, absorbed_id)
         self._hand_over(absorbed_id, survivor_id)
         self.moved.pop(survivor_id, None)
@@ -114,13 +125,13 @@ class Lineage:
         return self._owner_of_id.get(person_id, person_id) == person_id
 
 
-def restored(record: Record, skeleton: Record, told_ids: Collection[int]) -> Record:
+def restored(record: Record, skeleton: Record, held_ids: Collection[int]) -> Record:
     """
-    A record with the former ids and moved sightings of a skeleton added; of the ids only those that were told of.
+    A record with the former ids and moved sightings of a skeleton added; of the ids only those that held anything.
 
     The same record where nothing is new.
     """
-    former = tuple(one for one in skeleton.former_ids if one in told_ids)
+    former = tuple(one for one in skeleton.former_ids if one in held_ids)
     former = (*former, *(one for one in record.former_ids if one not in former))
     moved = {**skeleton.moved_sightings, **record.moved_sightings}
     if former == record.former_ids and moved == record.moved_sightings:

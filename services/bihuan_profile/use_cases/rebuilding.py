@@ -194,12 +194,12 @@ class Rebuild:
 
     async def _restore(self, lineage: Lineage) -> None:
         await self._bury(lineage)
-        told_ids = await self._history.told_ids(lineage.moved.keys())
+        held_ids = lineage.held_ids(await self._history.told_ids(lineage.absorbed_ids))
         for some in _batches(lineage.moved.items(), BATCH):
             await self._redirect(dict(some), lineage)
             await self._note(_LINEAGE, _LINEAGE)
         for persons in _batches(lineage.records.items(), BATCH):
-            await self._frame(dict(persons), lineage, told_ids)
+            await self._frame(dict(persons), lineage, held_ids)
             await self._note(_LINEAGE, _LINEAGE)
 
     async def _bury(self, lineage: Lineage) -> None:
@@ -222,14 +222,14 @@ class Rebuild:
             living_id = lineage.living(one)
             await follower.absorb(PersonsChange(0, 0, (one, living_id), (PersonPart(living_id),)), one)
 
-    async def _frame(self, skeletons: Mapping[int, Record], lineage: Lineage, told_ids: set[int]) -> None:
+    async def _frame(self, skeletons: Mapping[int, Record], lineage: Lineage, held_ids: set[int]) -> None:
         mixed: list[int] = []
 
         def decide(ask: Ask, answer: Answer) -> Change | None:
             held = answer.held
             if held.erased or held.moved_to:
                 return None
-            record = restored(held.record, skeletons[ask.person_id], told_ids)
+            record = restored(held.record, skeletons[ask.person_id], held_ids)
             if record is held.record:
                 return None
             if held.record.counts and record.moved_sightings != held.record.moved_sightings:
@@ -239,7 +239,7 @@ class Rebuild:
 
         await update(self._store, self._backoff, [Ask(one) for one in skeletons], decide)
         for person_id in mixed:
-            await self._sort_out(person_id, restored(EMPTY, skeletons[person_id], told_ids), lineage)
+            await self._sort_out(person_id, restored(EMPTY, skeletons[person_id], held_ids), lineage)
 
     async def _sort_out(self, person_id: int, frame: Record, lineage: Lineage) -> None:
         """Make one person anew that was told of before it was known which sightings are others'."""
