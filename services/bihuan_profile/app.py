@@ -40,7 +40,7 @@ async def build(settings: Settings) -> ServiceApp:
     clock = clock_from(settings.clock)
     backoff = Backoff(random.Random(), asyncio.sleep)  # noqa: S311  # spreads load, no more
     lake = open_lake(settings.lake_url)
-    journal, jobs = LakeJournal(lake), RedisJobs(client)
+    journal, edges, jobs = LakeJournal(lake), LakeEdges(lake), RedisJobs(client)
     everything = RedisProfileStore(client)
     store = RetainingProfileStore(everything, clock, retention_of(TAXONOMY))
     profiles = ProfileFollower(store, backoff, journal, jobs)
@@ -66,7 +66,7 @@ async def build(settings: Settings) -> ServiceApp:
     upkeep = _upkeep(settings, everything, store, backoff, clock, lake, journal, jobs)
     following = (("accepted_events", partial(follow, reader, events)), ("persons", persons.run))
     servicer = ProfileServicer(
-        store, TAXONOMY, clock, backoff, journal, LakeEdges(lake), jobs, lambda: keeper.current
+        store, TAXONOMY, clock, backoff, journal, edges, jobs, LakeHistory(lake), lambda: keeper.current
     )
     await adopt(store, jobs, LakeHistory(lake))
 

@@ -8,14 +8,17 @@ from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
 from bihuan_profile import wire
 from bihuan_profile.domain.governance import Purpose
 from bihuan_profile.domain.population import Population
+from bihuan_profile.domain.retention import retention_of
 from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.explaining_wire import explanation_message
+from bihuan_profile.held_wire import export_response
 from bihuan_profile.metrics import count_results
 from bihuan_profile.social_wire import relations_of
 from bihuan_profile.use_cases import ingesting, knowing, relating
 from bihuan_profile.use_cases.erasing import delete_profile
 from bihuan_profile.use_cases.explaining import explain_profile
-from bihuan_profile.use_cases.ports import Backoff, Jobs, Journal, ProfileStore
+from bihuan_profile.use_cases.exporting import export_profile
+from bihuan_profile.use_cases.ports import Backoff, History, Jobs, Journal, ProfileStore
 from bihuan_profile.use_cases.rebuilding import require_who_is_who
 from bihuan_profile.use_cases.relating import EdgeJournal
 from bihuan_shared.clock import Clock
@@ -46,6 +49,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         journal: Journal,
         edges: EdgeJournal,
         jobs: Jobs,
+        history: History,
         population: Callable[[], Population | None] = lambda: None,
     ) -> None:
         self._store = store
@@ -56,6 +60,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         self._edges = edges
         self._population = population
         self._jobs = jobs
+        self._history = history
 
     async def GetProfile(  # noqa: N802
         self, request: profile_pb2.GetProfileRequest, _context: GetContext
@@ -129,11 +134,16 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         return profile_pb2.ExplainProfileResponse(explanations=explanations, withheld_count=withheld)
 
     async def ExportProfile(  # noqa: N802
-        self, _request: profile_pb2.ExportProfileRequest, _context: ExportContext
+        self, request: profile_pb2.ExportProfileRequest, _context: ExportContext
     ) -> AsyncIterator[profile_pb2.ExportProfileResponse]:
-        """Not built yet."""
-        raise NotYet("what is held is not exported yet")
-        yield profile_pb2.ExportProfileResponse()
+        """Everything that is held about a person."""
+        person_id = wire.person_id_of(request.person)
+        await require_who_is_who(self._jobs)
+        retention = retention_of(self._taxonomy)
+        async for some in export_profile(
+            self._store, self._journal, self._history, self._taxonomy, retention, person_id
+        ):
+            yield export_response(some)
 
     async def PutSocialEdges(  # noqa: N802
         self, request: profile_pb2.PutSocialEdgesRequest, _context: EdgesContext

@@ -128,8 +128,10 @@ class EventWorld:
 
     async def tell(self, *events: Event, also: MemoryProfileStore | None = None) -> list[Outcome]:
         if also is not None:
-            # Until the notes of erasures are back an erased person's event echoes at others, which stays.
-            events = tuple(one for one in events if self.owner[one.sighting_id] not in self.erased)
+            # Until the notes of erasures are back what comes under an erased id is taken in, where it is somebody else's.
+            events = tuple(
+                one for one in events if self.erased.isdisjoint((one.person_id, self.owner[one.sighting_id]))
+            )
         sharers = self.told[0] if also is None else self.owner
         submissions = [Submission(event, AGREED, sharers[1 + int(event.key[1:]) % 5]) for event in events]
         results = await ingest_events(self.store, self.backoff, self.now_us, submissions, self.journal)

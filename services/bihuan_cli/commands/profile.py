@@ -4,7 +4,9 @@ import typer
 
 from bihuan_cli.commands.profile_communities import communities
 from bihuan_cli.commands.profile_explain import explain
+from bihuan_cli.commands.profile_subject import export_subject
 
 profile = typer.Typer(help="What is known about people.", no_args_is_help=True)
 profile.command("communities")(communities)
 profile.command("explain")(explain)
+profile.command("export-subject")(export_subject)

@@ -113,8 +113,8 @@ def echo_of(event: Event, person_id: int) -> Event:
     """
     What is told to the person who had shared what `event` was about; of the same person it would be no reach.
 
-    Its key does not name who acted, so that nothing has to be erased with that person; by the sighting it stays the same
-    when the person is told of under another id.
+    Its key does not name who acted, so that nothing has to be erased with that person; by the sighting it stays the
+    same when the person is told of under another id.
     """
     who = f"s{event.sighting_id}" if event.sighting_id else f"p{event.person_id}"
     digest = blake2b(f"{who}\0{event.key}".encode(), digest_size=16).hexdigest()

@@ -52,12 +52,6 @@ class Lineage:
         """The listed sightings that are this person's."""
         return self._sightings.get(person_id, _NONE)
 
-    def living(self, person_id: int) -> int:
-        """The id under which a person lives on."""
-        while person_id in self.moved:
-            person_id = self.moved[person_id]
-        return person_id
-
     @property
     def records(self) -> Mapping[int, Record]:
         """Of the persons that were part of a change: a record with former ids and moved sightings, nothing else."""

@@ -47,12 +47,12 @@ class ProfileFollower:
         if len(change.parts) > 1:
             await self._split(change)
         for absorbed_id in change.absorbed_ids:
-            await self.absorb(change, absorbed_id)
+            await self._absorb(change, absorbed_id)
         for person_id in change.erased_ids:
             await delete_profile(self._store, self._backoff, self._journal, person_id, change.change_time_us)
         await self._store.note_followed(change.change_id)
 
-    async def absorb(self, change: PersonsChange, absorbed_id: int) -> None:
+    async def _absorb(self, change: PersonsChange, absorbed_id: int) -> None:
         """
         Fold one profile into the survivor's.
 

@@ -110,10 +110,19 @@ def _consent_refusal(submission: Submission) -> Result | None:
 
 
 async def take_in(
-    store: ProfileStore, backoff: Backoff, journal: Journal | None, events: Sequence[Event]
+    store: ProfileStore,
+    backoff: Backoff,
+    journal: Journal | None,
+    events: Sequence[Event],
+    *,
+    look_back: bool = True,
 ) -> list[Result]:
-    """Take in events that nothing speaks against: one result each, in the same order; without a journal unkept."""
-    taking = Taking(events)
+    """
+    Take in events that nothing speaks against: one result each, in the same order; without a journal unkept.
+
+    With `look_back` an event counts as repeated too where it was taken in under a former id of its person.
+    """
+    taking = Taking(events, look_back=look_back)
     for _ in range(MAX_HOPS):
         if not taking.open:
             return taking.results

@@ -18,7 +18,6 @@ from bihuan_profile.domain.marks import mark_of
 from bihuan_profile.domain.record import EMPTY, Fact, Record, with_facts
 from bihuan_profile.domain.told import Erasure, ToldFact
 from bihuan_profile.use_cases.erasing import bury
-from bihuan_profile.use_cases.following import ProfileFollower
 from bihuan_profile.use_cases.ingesting import take_in
 from bihuan_profile.use_cases.ports import (
     COMPLETE,
@@ -35,7 +34,6 @@ from bihuan_profile.use_cases.ports import (
 )
 from bihuan_profile.use_cases.updating import update
 from bihuan_shared.errors import Unavailable
-from bihuan_shared.person_change import PersonPart, PersonsChange
 
 FILES: Final = 16
 """Files of the lake in memory at a time; one has at most 10,000 rows."""
@@ -170,7 +168,7 @@ class Rebuild:
         ]
         mine.sort(key=lambda event: event.person_id)
         for some in _batches(mine, BATCH):
-            await take_in(self._store, self._backoff, None, some)
+            await take_in(self._store, self._backoff, None, some, look_back=False)
 
     async def _facts(self, told: Sequence[ToldFact], lineage: Lineage, hidden: Mapping[int, Erasure]) -> None:
         by_person: dict[int, list[ToldFact]] = {}
@@ -196,7 +194,7 @@ class Rebuild:
         await self._bury(lineage)
         held_ids = lineage.held_ids(await self._history.told_ids(lineage.absorbed_ids))
         for some in _batches(lineage.moved.items(), BATCH):
-            await self._redirect(dict(some), lineage)
+            await self._redirect(dict(some))
             await self._note(_LINEAGE, _LINEAGE)
         for persons in _batches(lineage.records.items(), BATCH):
             await self._frame(dict(persons), lineage, held_ids)
@@ -210,17 +208,20 @@ class Rebuild:
             kept = {one: lineage.records.get(one, EMPTY).moved_sightings for one in back}
             await self._journal.open_erasures([Erasure(one, erased[one].time_us, frozenset(kept[one])) for one in back])
 
-    async def _redirect(self, moved: Mapping[int, int], lineage: Lineage) -> None:
-        held = dict(zip(moved, await self._store.read(list(moved)), strict=True))
-        changes = [Change(one, 0, EMPTY, moved_to=moved[one]) for one in moved if not held[one].revision]
-        written = await self._store.compare_and_set(changes)
-        busy = {change.person_id for change, done in zip(changes, written, strict=True) if not done}
-        busy |= {one for one in moved if held[one].revision and held[one].moved_to != moved[one]}
-        follower = ProfileFollower(self._store, self._backoff, self._journal)
-        for one in busy:
-            # Told of under the old id before the way to the new one was back.
-            living_id = lineage.living(one)
-            await follower.absorb(PersonsChange(0, 0, (one, living_id), (PersonPart(living_id),)), one)
+    async def _redirect(self, moved: Mapping[int, int]) -> None:
+        """
+        Have persons live on under others.
+
+        What was told of them before the way there was back is let go: it is kept, and comes again to whose it is.
+        """
+
+        def decide(ask: Ask, answer: Answer) -> Change | None:
+            held = answer.held
+            if held.erased or (held.moved_to == moved[ask.person_id] and held.record == EMPTY):
+                return None
+            return Change(ask.person_id, held.revision, EMPTY, moved_to=moved[ask.person_id])
+
+        await update(self._store, self._backoff, [Ask(one) for one in moved], decide)
 
     async def _frame(self, skeletons: Mapping[int, Record], lineage: Lineage, held_ids: set[int]) -> None:
         mixed: list[int] = []
@@ -232,7 +233,7 @@ class Rebuild:
             record = restored(held.record, skeletons[ask.person_id], held_ids)
             if record is held.record:
                 return None
-            if held.record.counts and record.moved_sightings != held.record.moved_sightings:
+            if (held.record.counts or held.record.facts) and record.moved_sightings != held.record.moved_sightings:
                 mixed.append(ask.person_id)
                 return None
             return Change(ask.person_id, held.revision, record)

@@ -42,7 +42,9 @@ class Taking:
     mark under its person's id or under one that the person had before.
     """
 
-    def __init__(self, events: Sequence[Event]) -> None:
+    def __init__(self, events: Sequence[Event], *, look_back: bool = True) -> None:
+        """Without `look_back` only marks under the persons' own ids are looked for."""
+        self._look_back = look_back
         self._events = list(events)
         self._visited: list[set[int]] = [{event.person_id} for event in events]
         self._moving: dict[int, int] = {}
@@ -77,7 +79,7 @@ class Taking:
         staying = [index for index in indices if not self._passes_on(index, held)]
         if not staying:
             return None
-        if not set(held.record.former_ids) <= set(self._former.get(ask.person_id, ())):
+        if self._look_back and not set(held.record.former_ids) <= set(self._former.get(ask.person_id, ())):
             self._former[ask.person_id] = held.record.former_ids
             self._moving |= dict.fromkeys(staying, ask.person_id)
             return None
