@@ -128,9 +128,12 @@ class EventWorld:
 
     async def tell(self, *events: Event, also: MemoryProfileStore | None = None) -> list[Outcome]:
         if also is not None:
-            # Until the notes of erasures are back what comes under an erased id is taken in, where it is somebody else's.
+            # Until the notes of erasures are back, what comes under an erased id is taken in where it is another's.
+            told_of = await read_now(also, [one.person_id for one in events])
             events = tuple(
-                one for one in events if self.erased.isdisjoint((one.person_id, self.owner[one.sighting_id]))
+                one
+                for one, held in zip(events, told_of, strict=True)
+                if not held.erased and self.owner[one.sighting_id] not in self.erased
             )
         sharers = self.told[0] if also is None else self.owner
         submissions = [Submission(event, AGREED, sharers[1 + int(event.key[1:]) % 5]) for event in events]
