@@ -85,7 +85,7 @@ class Event:
     it came. `amount` and `items` count for ORDER and REFUND and are ignored otherwise. `sighting_id` names the
     identifier that led to the person: the event follows it where the person is split. An `echo` is what somebody else
     did with something that this person had shared: it makes the person's influence and nothing else. `origin` is the
-    way it came (`call`, `stream`).
+    way it came (`call`, `stream`, `echo`).
     """
 
     person_id: int
@@ -118,7 +118,7 @@ def echo_of(event: Event, person_id: int) -> Event:
     """
     who = f"s{event.sighting_id}" if event.sighting_id else f"p{event.person_id}"
     digest = blake2b(f"{who}\0{event.key}".encode(), digest_size=16).hexdigest()
-    return Event(person_id, f"echo:{digest}", event.behaviour, event.time_us, echo=True)
+    return Event(person_id, f"echo:{digest}", event.behaviour, event.time_us, echo=True, origin="echo")
 
 
 def order_key(order_id: str) -> str:

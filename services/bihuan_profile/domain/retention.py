@@ -91,6 +91,7 @@ class _Limits:
         return self._is_young(self._retention.of_attribute(name), fact.time_us)
 
     def holds_bond(self, _brand: str, bond: Bond) -> bool:
+        # Whether other dealings were transactions is not kept: without an order the shorter time holds.
         if bond.orders and self.holds(DataClass.TRANSACTION, bond.last_order_us):
             return True
         return self.holds(DataClass.OPERATION, bond.touched_us)
