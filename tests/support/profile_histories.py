@@ -146,7 +146,10 @@ class EventWorld:
         sighting = self.chance.choice(list(SIGHTINGS))
         name = self.chance.choice(["region", "language", "income"])
         fact = Fact(f"v{self.now_us}", self.now_us - self.chance.choice([0, 10**7 + 1]), sighting, "crm")
-        updates = [FactUpdate(self.person(sighting), ((name, fact),), sighting)]
+        person_id = self.person(sighting)
+        if also is not None and (await read_now(also, [person_id]))[0].erased:
+            return
+        updates = [FactUpdate(person_id, ((name, fact),), sighting)]
         for store, journal in ((self.store, self.journal), (also, None)):
             if store is not None:
                 try:

@@ -95,9 +95,13 @@ class Lineage:
         for person_id in change.before_ids:
             if person_id not in change.part_ids:
                 self._absorb(person_id, first_id)
+        gone: dict[int, int] = {}
+        for person_id in change.before_ids:
+            gone |= self._records.get(person_id, EMPTY).moved_sightings
         for part in change.parts:
             self._own(part.person_id, (set(self.ids(part.person_id)) - change.part_ids) | {part.person_id})
-            record = self._records.get(part.person_id, EMPTY)
+            own = self._records.get(part.person_id, EMPTY)
+            record = replace(own, moved_sightings={**gone, **own.moved_sightings})
             self._records[part.person_id] = rebuilt(record, part.person_id, (), (), change.owners)
             self.moved.pop(part.person_id, None)
         for sighting_id, owner_id in change.owners.items():

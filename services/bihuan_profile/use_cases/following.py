@@ -162,9 +162,17 @@ class ProfileFollower:
 
 
 def _taking_over(change: PersonsChange, part: PersonPart, before: Mapping[int, Held]) -> Record:
-    """What is held of a part; the first one takes over the ids of persons that have no part of their own."""
+    """
+    What is held of a part; the first one takes over the ids of persons that have no part of their own.
+
+    Each knows where the sightings are that any of the persons before had given away.
+    """
     held = before[part.person_id]
     own = EMPTY if held.moved_to else held.record
+    moved: dict[int, int] = {}
+    for person_id in change.before_ids:
+        moved |= before[person_id].record.moved_sightings
+    own = replace(own, moved_sightings={**moved, **own.moved_sightings})
     if part is not change.parts[0]:
         return own
     former = list(own.former_ids)
