@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import uuid4
 
@@ -64,7 +65,10 @@ async def build(settings: Settings) -> ServiceApp:
     events = AcceptedEvents(store, backoff, journal)
     reader = reader_of(client, settings.consumer, settings.event_shards)
     upkeep = _upkeep(settings, everything, store, backoff, clock, lake, journal, jobs)
-    following = (("accepted_events", partial(follow, reader, events)), ("persons", persons.run))
+    following: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
+        ("accepted_events", partial(follow, reader, events)),
+        ("persons", persons.run),
+    )
     servicer = ProfileServicer(
         store, TAXONOMY, clock, backoff, journal, edges, jobs, LakeHistory(lake), lambda: keeper.current
     )

@@ -37,6 +37,7 @@ def measure_population(population: Population) -> None:
     POPULATION_PERSONS.set(population.persons)
     POPULATION_TIME.set(population.built_us / SECOND_US)
 
+
 REBUILD_RUNNING: Final = prometheus_client.Gauge(
     "bihuan_profile_rebuild_running", "1 while profiles are made anew from the lake, by this process or another."
 )

@@ -23,8 +23,13 @@ class Lineage:
     Takes about 500 bytes for each person that was merged or split; whoever was not takes none.
     """
 
-    def __init__(self, changes: Iterable[PersonsChange] = ()) -> None:
-        """After `changes`, by number, of which one that is missing ends the row."""
+    def __init__(self, changes: Iterable[PersonsChange] = (), held_ids: Collection[int] = ()) -> None:
+        """
+        After `changes`, by number, of which one that is missing ends the row.
+
+        `held_ids` are those of an earlier lineage: which ids lead to whom depends on them, whose anything is does not.
+        """
+        self._held_ids = held_ids
         self.position = 0
         """The last change that is known."""
         self.moved: dict[int, int] = {}
@@ -104,6 +109,10 @@ class Lineage:
             record = replace(own, moved_sightings={**gone, **own.moved_sightings})
             self._records[part.person_id] = rebuilt(record, part.person_id, (), (), change.owners)
             self.moved.pop(part.person_id, None)
+        for part in change.parts:
+            if part.person_id in change.before_ids:
+                former = self._records[part.person_id].former_ids
+                self.moved |= {one: part.person_id for one in former if one in self._held_ids}
         for sighting_id, owner_id in change.owners.items():
             before_id = self._owner_of_sighting.get(sighting_id)
             if before_id is not None:

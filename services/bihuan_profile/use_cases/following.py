@@ -107,6 +107,11 @@ class ProfileFollower:
         for person_id in change.before_ids:
             if person_id not in change.part_ids:
                 await self._turn(person_id, change.parts[0].person_id, empty=True)
+        # An id that went into a part which has become a person again still leads there; what was told of it stays here.
+        held = await self._store.read([part.person_id for part in kept])
+        for part, one in zip(kept, held, strict=True):
+            for former_id in one.record.former_ids:
+                await self._turn(former_id, part.person_id, empty=True)
 
     async def _rebuild(self, change: PersonsChange, part: PersonPart) -> None:
         for attempt in range(MAX_ATTEMPTS):
