@@ -82,8 +82,11 @@ class Lineage:
     def _absorb(self, absorbed_id: int, survivor_id: int) -> None:
         own = self._records.get(survivor_id, EMPTY)
         other = self._absorbed[absorbed_id] = self._records.pop(absorbed_id, EMPTY)
-        self._records[survivor_id] = merged(own, survivor_id, other, absorbed_id)
+        record = merged(own, survivor_id, other, absorbed_id)
         self._hand_over(absorbed_id, survivor_id)
+        mine = self.sightings(survivor_id)
+        moved = {one: owner for one, owner in record.moved_sightings.items() if one not in mine}
+        self._records[survivor_id] = replace(record, moved_sightings=moved)
         self.moved.pop(survivor_id, None)
         self.moved[absorbed_id] = survivor_id
 

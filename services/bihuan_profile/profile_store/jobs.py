@@ -5,7 +5,10 @@ Keys: `pf:lease:<job>`, its holder, for a time; `pf:job:<job>`, its state. Both 
 """
 
 import time
+from hashlib import sha1
 from typing import Final
+
+from redis.exceptions import NoScriptError
 
 from bihuan_shared.redis import RedisClient, store_errors
 
@@ -54,8 +57,13 @@ class RedisJobs:
         return await self._run(_NOTE, f"pf:job:{job}", before or "", after)
 
     async def _run(self, script: str, key: str, *arguments: str) -> bool:
+        digest = sha1(script.encode(), usedforsecurity=False).hexdigest()
         with store_errors():
-            return bool(await self._client.eval(script, 1, key, *arguments))
+            try:
+                return bool(await self._client.evalsha(digest, 1, key, *arguments))
+            except NoScriptError:
+                await self._client.script_load(script)
+                return bool(await self._client.evalsha(digest, 1, key, *arguments))
 
 
 class MemoryJobs:

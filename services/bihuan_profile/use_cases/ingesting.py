@@ -115,14 +115,14 @@ async def take_in(
     journal: Journal | None,
     events: Sequence[Event],
     *,
-    look_back: bool = True,
+    settled: bool = False,
 ) -> list[Result]:
     """
     Take in events that nothing speaks against: one result each, in the same order; without a journal unkept.
 
-    With `look_back` an event counts as repeated too where it was taken in under a former id of its person.
+    Events that are `settled` are known to be their person's: no sighting and no former id is looked at.
     """
-    taking = Taking(events, look_back=look_back)
+    taking = Taking(events, settled=settled)
     for _ in range(MAX_HOPS):
         if not taking.open:
             return taking.results

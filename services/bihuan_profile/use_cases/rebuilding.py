@@ -168,7 +168,7 @@ class Rebuild:
         ]
         mine.sort(key=lambda event: event.person_id)
         for some in _batches(mine, BATCH):
-            await take_in(self._store, self._backoff, None, some, look_back=False)
+            await take_in(self._store, self._backoff, None, some, settled=True)
 
     async def _facts(self, told: Sequence[ToldFact], lineage: Lineage, hidden: Mapping[int, Erasure]) -> None:
         by_person: dict[int, list[ToldFact]] = {}

@@ -68,12 +68,10 @@ async def test_profiles_come_back_after_the_store_was_emptied(start: Start, redi
     client = await open_redis(redis_url)
     await client.flushall()
     async with asyncio.timeout(30):
-        while (await read(profile, 7)).rfm.frequency != 1 or not (await read(profile, 7)).attributes:
-            await asyncio.sleep(0.05)
         while await client.get("pf:job:rebuild") != b"complete":
             await asyncio.sleep(0.05)
     told = await read(profile, 7)
-    assert [(one.name, one.text) for one in told.attributes] == [("region", "CH-ZH")]
+    assert [(one.name, one.text) for one in told.attributes if not one.derived] == [("region", "CH-ZH")]
     assert [(one.category, one.quantity) for one in told.owned_items] == [("tea", 2)]
     await client.aclose()
 
