@@ -38,6 +38,23 @@ def measure_population(population: Population) -> None:
     POPULATION_TIME.set(population.built_us / SECOND_US)
 
 
+REBUILD_RUNNING: Final = prometheus_client.Gauge(
+    "bihuan_profile_rebuild_running", "1 while profiles are made anew from the lake, by this process or another."
+)
+REBUILD_FILES: Final = prometheus_client.Gauge(
+    "bihuan_profile_rebuild_files", "Files of the phase of the rebuild that this process is at, by state.", ("state",)
+)
+ERASURES_OPEN: Final = prometheus_client.Gauge(
+    "bihuan_profile_erasures_open", "Ids of erased persons of whom the lake may still hold something."
+)
+ROWS_ERASED: Final = prometheus_client.Counter(
+    "bihuan_profile_rows_erased_total", "Rows of erased persons that were taken out of the lake."
+)
+EXPIRED: Final = prometheus_client.Counter(
+    "bihuan_profile_expired_total", "Profiles and files of the lake that were older than their retention.", ("what",)
+)
+
+
 def count_results(way: str, results: Iterable[Result]) -> None:
     """Count what became of a batch that came by `way`."""
     for (outcome, reason), count in Counter((result.outcome, result.reason) for result in results).items():

@@ -9,21 +9,25 @@ from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
 from bihuan_profile import wire
 from bihuan_profile.domain.governance import Purpose
 from bihuan_profile.domain.population import Population
+from bihuan_profile.domain.retention import Retention
 from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.domain.view import ProfileView
 from bihuan_profile.explaining_wire import explanation_message
+from bihuan_profile.held_wire import export_response
 from bihuan_profile.metrics import count_results
 from bihuan_profile.social_wire import relations_of
 from bihuan_profile.tags_wire import private_tags_of, tag_message
 from bihuan_profile.use_cases import ingesting, knowing, relating
+from bihuan_profile.use_cases.erasing import delete_profile
 from bihuan_profile.use_cases.explaining import explain_profile
+from bihuan_profile.use_cases.exporting import export_profile
 from bihuan_profile.use_cases.knowing import NO_ADVERTISERS
-from bihuan_profile.use_cases.ports import Backoff, Journal, ProfileStore
+from bihuan_profile.use_cases.ports import Backoff, History, Jobs, Journal, ProfileStore
 from bihuan_profile.use_cases.private_tags import PrivateTags, put_tags
+from bihuan_profile.use_cases.rebuilding import require_who_is_who
 from bihuan_profile.use_cases.relating import EdgeJournal
 from bihuan_shared.callers import Role, current_caller
 from bihuan_shared.clock import Clock
-from bihuan_shared.errors import NotYet
 
 GetContext = grpc.aio.ServicerContext[profile_pb2.GetProfileRequest, profile_pb2.GetProfileResponse]
 BatchGetContext = grpc.aio.ServicerContext[profile_pb2.BatchGetProfilesRequest, profile_pb2.BatchGetProfilesResponse]
@@ -50,6 +54,9 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         journal: Journal,
         edges: EdgeJournal,
         private: PrivateTags,
+        jobs: Jobs,
+        history: History,
+        retention: Retention,
         population: Callable[[], Population | None] = lambda: None,
     ) -> None:
         self._store = store
@@ -60,6 +67,9 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         self._edges = edges
         self._private = private
         self._population = population
+        self._jobs = jobs
+        self._history = history
+        self._retention = retention
 
     async def GetProfile(  # noqa: N802
         self, request: profile_pb2.GetProfileRequest, _context: GetContext
@@ -114,7 +124,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         updates = wire.fact_updates_of(request.updates, now_us)
         names = {name for update in updates for name, _ in update.facts}
         taxonomy = await self._private.for_names(self._taxonomy, names)
-        changed = await knowing.set_attributes(self._store, self._backoff, taxonomy, now_us, updates)
+        changed = await knowing.set_attributes(self._store, self._backoff, taxonomy, now_us, updates, self._journal)
         return profile_pb2.SetAttributesResponse(changed_count=changed)
 
     async def ScanProfiles(  # noqa: N802
@@ -140,11 +150,15 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         return profile_pb2.ExplainProfileResponse(explanations=explanations, withheld_count=withheld)
 
     async def ExportProfile(  # noqa: N802
-        self, _request: profile_pb2.ExportProfileRequest, _context: ExportContext
+        self, request: profile_pb2.ExportProfileRequest, _context: ExportContext
     ) -> AsyncIterator[profile_pb2.ExportProfileResponse]:
-        """Not built yet."""
-        raise NotYet("what is held is not exported yet")
-        yield profile_pb2.ExportProfileResponse()
+        """Everything that is held about a person."""
+        person_id = wire.person_id_of(request.person)
+        await require_who_is_who(self._jobs)
+        async for some in export_profile(
+            self._store, self._journal, self._history, self._taxonomy, self._retention, person_id
+        ):
+            yield export_response(some)
 
     async def PutSocialEdges(  # noqa: N802
         self, request: profile_pb2.PutSocialEdgesRequest, _context: EdgesContext
@@ -175,9 +189,9 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
     ) -> profile_pb2.DeleteProfileResponse:
         """Whether there was anything to erase."""
         person_id = wire.person_id_of(request.person)
-        return profile_pb2.DeleteProfileResponse(
-            deleted=await knowing.delete_profile(self._store, self._backoff, person_id)
-        )
+        await require_who_is_who(self._jobs)
+        deleted = await delete_profile(self._store, self._backoff, self._journal, person_id, self._clock.now_us())
+        return profile_pb2.DeleteProfileResponse(deleted=deleted)
 
     async def ListTags(  # noqa: N802
         self, request: profile_pb2.ListTagsRequest, _context: ListContext

@@ -16,7 +16,7 @@ class Settings(ServerSettings):
     model_config = SettingsConfigDict(env_prefix="BIHUAN_PROFILE_")
 
     consume: bool = True
-    """Whether this process reads the streams of accepted events and of changes of who is who."""
+    """Whether this process reads the streams, makes profiles anew, and removes what is erased or has expired."""
     consumer: Annotated[str, Field(min_length=1, max_length=64)] = "profile-0"
     """Name of this process among the readers of the streams; unique, and stable over restarts."""
     event_shards: Annotated[int, Field(ge=1, le=1_024)] = 4
@@ -27,6 +27,11 @@ class Settings(ServerSettings):
     """Weight of recent spend in expected spend, beside the models of all of it; 0 suits where most order once."""
     taxonomy: Path | None = None
     """File of the platform's tags; those that come with the package where it is absent."""
+
+    sweep_hours: Annotated[float, Field(gt=0, le=720)] = 24
+    """How often everything is looked through for what is older than its retention."""
+    erasure_settle_s: Annotated[float, Field(ge=1, le=3_600)] = 120
+    """How long after an erasure the lake is looked through once more, for what was being written then."""
 
     def store_url(self) -> str:
         """The URL of Redis or Valkey. ValueError where none is set: profiles are kept nowhere else."""

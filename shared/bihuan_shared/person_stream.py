@@ -38,7 +38,8 @@ class PersonFollower:
 
     `position` answers the last change that was followed, None where nothing is held yet that a change could concern:
     the oldest change that there is comes first then. `follow` follows the next one, and must leave out one that another
-    process has followed meanwhile. `measure` is told how many changes the service is behind.
+    process has followed meanwhile. `measure` is told how many changes the service is behind. `keep` is given changes
+    before they are followed, some more than once.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class PersonFollower:
         position: Callable[[], Awaitable[int | None]],
         follow: Callable[[PersonsChange], Awaitable[None]],
         measure: Callable[[int], None],
+        keep: Callable[[Sequence[PersonsChange]], Awaitable[None]] | None = None,
     ) -> None:
         self._client = client
         self._reader = StreamReader(
@@ -58,6 +60,7 @@ class PersonFollower:
         self._position = position
         self._follow = follow
         self._measure = measure
+        self._keep = keep
 
     async def run(self) -> None:
         """Follow changes until cancelled."""
@@ -74,6 +77,7 @@ class PersonFollower:
         position = await self._position()
         if position is None:
             position = await self._before_all(messages[0].change_id)
+        await self._keep_after(position, messages)
         for message in messages:
             if message.change_id > position + 1:
                 position = await self._read_back(position)
@@ -96,11 +100,17 @@ class PersonFollower:
     async def _read_back(self, position: int) -> int:
         """Follow what the stream still holds of the changes after `position`, as far as it goes without a gap."""
         async for messages in history(self._client, STREAM, SHARD, PersonsChanged):
+            await self._keep_after(position, messages)
             for message in messages:
                 if message.change_id == position + 1:
                     await self._follow(change_of(message))
                     position = message.change_id
         return position
+
+    async def _keep_after(self, position: int, messages: Sequence[PersonsChanged]) -> None:
+        new = [change_of(message) for message in messages if message.change_id > position]
+        if self._keep is not None and new:
+            await self._keep(new)
 
     async def _watch(self) -> None:
         while True:

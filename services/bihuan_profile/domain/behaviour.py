@@ -6,6 +6,7 @@ The numbers of `Behaviour` are those of `bihuan.common.v1`.
 
 from dataclasses import dataclass
 from enum import IntEnum
+from hashlib import blake2b
 from typing import Final
 
 from bihuan_profile.domain.governance import DataClass
@@ -84,7 +85,7 @@ class Event:
     it came. `amount` and `items` count for ORDER and REFUND and are ignored otherwise. `sighting_id` names the
     identifier that led to the person: the event follows it where the person is split. An `echo` is what somebody else
     did with something that this person had shared: it makes the person's influence and nothing else. `origin` is the
-    way it came (`call`, `stream`).
+    way it came (`call`, `stream`, `echo`).
     """
 
     person_id: int
@@ -109,8 +110,15 @@ BRAND_PREFIX: Final = "brand:"
 
 
 def echo_of(event: Event, person_id: int) -> Event:
-    """What is told to the person who had shared what `event` was about; of the same person it would be no reach."""
-    return Event(person_id, f"echo:{event.person_id}:{event.key}", event.behaviour, event.time_us, echo=True)
+    """
+    What is told to the person who had shared what `event` was about; of the same person it would be no reach.
+
+    Its key does not name who acted, so that nothing has to be erased with that person; by the sighting it stays the
+    same when the person is told of under another id.
+    """
+    who = f"s{event.sighting_id}" if event.sighting_id else f"p{event.person_id}"
+    digest = blake2b(f"{who}\0{event.key}".encode(), digest_size=16).hexdigest()
+    return Event(person_id, f"echo:{digest}", event.behaviour, event.time_us, echo=True, origin="echo")
 
 
 def order_key(order_id: str) -> str:

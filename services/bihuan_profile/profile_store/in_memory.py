@@ -43,7 +43,10 @@ class MemoryProfileStore:
                 revision = next_revision(change.revision)
                 erased = change.record is None
                 moved_to = 0 if erased else change.moved_to
-                self._held[change.person_id] = Held(change.record or Record(), revision, erased, moved_to)
+                if change.forget:
+                    self._held.pop(change.person_id, None)
+                else:
+                    self._held[change.person_id] = Held(change.record or Record(), revision, erased, moved_to)
                 self._marks.update((change.person_id, mark) for mark in change.marks)
                 written.append(True)
             else:

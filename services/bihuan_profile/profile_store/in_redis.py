@@ -2,10 +2,10 @@
 Records in Redis, Valkey or a cluster of either.
 
 Keys: `pf:{<bucket>}:<person id>` holds a record (see `blob`), `pf:{<bucket>}:seen:<yyyymm>` the marks of the events of
-one month, `pf:followed` the last change of who is who that was followed. A bucket is 64 neighbouring person ids and
-shares a slot, so a batch takes one command a bucket, all in one pipeline; records are read in one command for all where
-there is one node. Marks are integers, which the store keeps in
-8 bytes each while a set has at most 512.
+one month, `pf:followed` the last change of who is who that was followed, `pf:job:<job>` and `pf:lease:<job>` how far
+jobs are and who does them. A bucket is 64 neighbouring person ids and shares a slot, so a batch takes one command a
+bucket, all in one pipeline; records are read in one command for all where there is one node. Marks are integers, which
+the store keeps in 8 bytes each while a set has at most 512.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -26,7 +26,8 @@ SEEN_TTL_S: Final = 432 * 86_400
 """Collects sets of marks; events are taken in for 400 days and a set spans a month."""
 
 # KEYS: n records, then the sets of marks. ARGV: n, TTL; then for each person: the revision
-# expected, the new blob, the number of marks, and for each mark the index of its set and its digest.
+# expected, the new blob (empty where there is to be none), the number of marks, and for each
+# mark the index of its set and its digest.
 _WRITE: Final = b"""
 local n = tonumber(ARGV[1])
 local at = 3
@@ -36,7 +37,11 @@ for i = 1, n do
   local current = redis.call('GETRANGE', KEYS[i], 1, 4)
   local marks = tonumber(ARGV[at + 2])
   if current == ARGV[at] then
-    redis.call('SET', KEYS[i], ARGV[at + 1])
+    if ARGV[at + 1] == '' then
+      redis.call('DEL', KEYS[i])
+    else
+      redis.call('SET', KEYS[i], ARGV[at + 1])
+    end
     for j = 1, marks do
       local seen = KEYS[n + tonumber(ARGV[at + 1 + 2 * j])]
       redis.call('SADD', seen, ARGV[at + 2 + 2 * j])
@@ -212,7 +217,7 @@ def _script_call(bucket: int, changes: Sequence[Change]) -> list[_Word]:
     for change in changes:
         arguments += [
             revision_bytes(change.revision),
-            encode(change.record, next_revision(change.revision), change.moved_to),
+            b"" if change.forget else encode(change.record, next_revision(change.revision), change.moved_to),
             len(change.marks),
         ]
         for mark in change.marks:

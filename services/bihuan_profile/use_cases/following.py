@@ -1,15 +1,15 @@
 """Profiles follow changes of who is who: merged ones are folded together, split ones are made anew from the journal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from bihuan_profile.domain.behaviour import Event
 from bihuan_profile.domain.joining import merged, once, rebuilt
 from bihuan_profile.domain.marks import mark_of, mark_of_merge
-from bihuan_profile.domain.record import EMPTY, Fact
-from bihuan_profile.use_cases.knowing import delete_profile
-from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Held, Journal, ProfileStore
+from bihuan_profile.domain.record import EMPTY, Fact, Record
+from bihuan_profile.use_cases.erasing import bury, delete_profile, keep_erasure
+from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Held, Jobs, Journal, ProfileStore, is_complete
 from bihuan_profile.use_cases.updating import MAX_ATTEMPTS, update
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.person_change import PersonPart, PersonsChange
@@ -25,13 +25,21 @@ class ProfileFollower:
     broken off is simply followed again.
     """
 
-    def __init__(self, store: ProfileStore, backoff: Backoff, journal: Journal) -> None:
+    def __init__(self, store: ProfileStore, backoff: Backoff, journal: Journal, jobs: Jobs | None = None) -> None:
+        """Without `jobs` profiles count as complete."""
+        self._jobs = jobs
         self._store = store
         self._backoff = backoff
         self._journal = journal
 
     async def position(self) -> int | None:
-        """The last change that was followed; None where the store is new."""
+        """
+        The last change that was followed; None where the store is new.
+
+        Raises Unavailable while profiles are made anew: what is to be merged or split is not there yet.
+        """
+        if self._jobs is not None and not await is_complete(self._jobs):
+            raise Unavailable("profiles are being made anew")
         return await self._store.followed()
 
     async def follow(self, change: PersonsChange) -> None:
@@ -41,7 +49,7 @@ class ProfileFollower:
         for absorbed_id in change.absorbed_ids:
             await self._absorb(change, absorbed_id)
         for person_id in change.erased_ids:
-            await delete_profile(self._store, self._backoff, person_id)
+            await delete_profile(self._store, self._backoff, self._journal, person_id, change.change_time_us)
         await self._store.note_followed(change.change_id)
 
     async def _absorb(self, change: PersonsChange, absorbed_id: int) -> None:
@@ -53,9 +61,16 @@ class ProfileFollower:
         """
         survivor_id = change.survivor_id
         await self._turn(absorbed_id, survivor_id, empty=False)
-        (frozen,) = await self._store.read([absorbed_id])
+        frozen, survivor = await self._store.read([absorbed_id, survivor_id])
         if frozen.erased or frozen.record == EMPTY:
             return
+        if survivor.erased:
+            await keep_erasure(self._journal, absorbed_id, frozen, change.change_time_us)
+            await bury(self._store, self._backoff, [absorbed_id, *frozen.record.former_ids])
+            return
+        own_again = await self._own_again(
+            survivor_id, {**frozen.record.moved_sightings, **survivor.record.moved_sightings}
+        )
         mark = mark_of_merge(survivor_id, absorbed_id, change.change_id, change.change_time_us)
 
         def fold_in(_ask: Ask, answer: Answer) -> Change | None:
@@ -64,10 +79,28 @@ class ProfileFollower:
                 return None
             own = EMPTY if held.moved_to else held.record
             record = merged(own, survivor_id, frozen.record, absorbed_id)
+            moved = {one: owner for one, owner in record.moved_sightings.items() if one not in own_again}
+            record = replace(record, moved_sightings=moved)
             return Change(survivor_id, held.revision, record, (mark,))
 
         await update(self._store, self._backoff, [Ask(survivor_id, (mark,))], fold_in)
         await self._turn(absorbed_id, survivor_id, empty=True)
+
+    async def _own_again(self, survivor_id: int, moved: Mapping[int, int]) -> set[int]:
+        """Of sightings that two persons had given away those that have since come to the survivor."""
+        known: dict[int, Held] = {}
+        own: set[int] = set()
+        for sighting_id, owner_id in moved.items():
+            visited: set[int] = set()
+            while owner_id and owner_id != survivor_id and owner_id not in visited:
+                visited.add(owner_id)
+                if owner_id not in known:
+                    (known[owner_id],) = await self._store.read([owner_id])
+                held = known[owner_id]
+                owner_id = held.moved_to or held.record.moved_sightings.get(sighting_id, 0)  # noqa: PLW2901
+            if owner_id == survivor_id:
+                own.add(sighting_id)
+        return own
 
     async def _turn(self, person_id: int, survivor_id: int, *, empty: bool) -> None:
         """Have a person live on under another id, with its record to be folded in or without it."""
@@ -95,6 +128,11 @@ class ProfileFollower:
         for person_id in change.before_ids:
             if person_id not in change.part_ids:
                 await self._turn(person_id, change.parts[0].person_id, empty=True)
+        # An id that went into a part which has become a person again still leads there; what was told of it stays here.
+        held = await self._store.read([part.person_id for part in kept])
+        for part, one in zip(kept, held, strict=True):
+            for former_id in one.record.former_ids:
+                await self._turn(former_id, part.person_id, empty=True)
 
     async def _rebuild(self, change: PersonsChange, part: PersonPart) -> None:
         for attempt in range(MAX_ATTEMPTS):
@@ -103,9 +141,11 @@ class ProfileFollower:
             held, *others = await self._store.read(ids)
             if held.erased:
                 return
-            events = once(await self._events(change, part, held))
-            facts = _facts(change, part, list(zip(ids, (held, *others), strict=True)))
-            own = EMPTY if held.moved_to else held.record
+            before = dict(zip(ids, (held, *others), strict=True))
+            own = _taking_over(change, part, before)
+            shares = _Shares(change, part, own)
+            events = once(await self._events(shares))
+            facts = await self._facts(shares, before)
             record = rebuilt(own, part.person_id, events, facts, change.owners)
             marks = tuple(dict.fromkeys(mark_of(event) for event in events))
             if (await self._store.compare_and_set([Change(part.person_id, held.revision, record, marks)]))[0]:
@@ -113,36 +153,73 @@ class ProfileFollower:
             await self._backoff.pause(attempt)
         raise Unavailable("a profile is written by too many at once to be made anew")
 
-    async def _events(self, change: PersonsChange, part: PersonPart, held: Held) -> list[Event]:
-        """What belongs to a part: events under its sightings, and those without one of its own id and its aliases."""
-        others = change.part_ids - {part.person_id}
-        person_ids = {part.person_id, *held.record.former_ids} - others
-        found = await self._journal.read(person_ids, part.sighting_ids)
-        elsewhere = held.record.moved_sightings
+    async def _events(self, shares: "_Shares") -> list[Event]:
+        found = await self._journal.read(shares.person_ids, shares.part.sighting_ids)
         return [
-            _under(event, part.person_id)
+            replace(event, person_id=shares.part.person_id)
             for event in found
-            if event.sighting_id in part.sighting_ids
-            or (
-                event.person_id in person_ids
-                and event.sighting_id not in change.owners
-                and event.sighting_id not in elsewhere
-            )
+            if shares.has(event.person_id, event.sighting_id)
         ]
 
+    async def _facts(self, shares: "_Shares", before: Mapping[int, Held]) -> list[tuple[str, Fact]]:
+        """
+        What was told, and what is held without having been kept: that follows its sighting, or stays with its holder.
 
-def _under(event: Event, person_id: int) -> Event:
-    return replace(event, person_id=person_id)
+        Where a person before has no part of its own, what names no sighting goes to the first part.
+        """
+        change, part = shares.change, shares.part
+        person_ids = {*shares.person_ids, *change.before_ids, *change.part_ids}
+        person_ids |= {one for held in before.values() for one in held.record.former_ids}
+        found = await self._journal.read_facts(person_ids, change.owners.keys())
+        facts = [
+            (told.name, told.fact)
+            for told in sorted(found, key=lambda told: told.order)
+            if shares.has(told.person_id, told.fact.sighting_id)
+        ]
+        known = {(told.name, told.fact) for told in found}
+        for person_id, held in before.items():
+            stays_at = person_id if person_id in change.part_ids else change.parts[0].person_id
+            facts += [
+                (name, fact)
+                for name, fact in held.record.facts.items()
+                if (name, fact) not in known and change.owners.get(fact.sighting_id, stays_at) == part.person_id
+            ]
+        return facts
 
 
-def _facts(change: PersonsChange, part: PersonPart, held: Sequence[tuple[int, Held]]) -> Iterable[tuple[str, Fact]]:
+def _taking_over(change: PersonsChange, part: PersonPart, before: Mapping[int, Held]) -> Record:
     """
-    The facts of a part: those under its sightings, and any other ones of the persons that keep its id.
+    What is held of a part; the first one takes over the ids of persons that have no part of their own.
 
-    Where a person before has no part of its own, what names no sighting goes to the first part.
+    Each knows where the sightings are that any of the persons before had given away.
     """
-    for person_id, one in held:
-        stays_at = person_id if person_id in change.part_ids else change.parts[0].person_id
-        for name, fact in one.record.facts.items():
-            if change.owners.get(fact.sighting_id, stays_at) == part.person_id:
-                yield name, fact
+    held = before[part.person_id]
+    own = EMPTY if held.moved_to else held.record
+    moved: dict[int, int] = {}
+    for person_id in change.before_ids:
+        moved |= before[person_id].record.moved_sightings
+    own = replace(own, moved_sightings={**moved, **own.moved_sightings})
+    if part is not change.parts[0]:
+        return own
+    former = list(own.former_ids)
+    for person_id in change.before_ids:
+        if person_id not in change.part_ids:
+            former += (*before[person_id].record.former_ids, person_id)
+    return replace(own, former_ids=tuple(dict.fromkeys(former)))
+
+
+class _Shares:
+    """What of everything told belongs to a part: what names its sightings, or its ids and nobody else's sighting."""
+
+    def __init__(self, change: PersonsChange, part: PersonPart, own: Record) -> None:
+        self.change = change
+        self.part = part
+        self.person_ids = {part.person_id, *own.former_ids} - (change.part_ids - {part.person_id})
+        self._elsewhere = own.moved_sightings
+
+    def has(self, person_id: int, sighting_id: int) -> bool:
+        """Whether what was told of an id under a sighting is the part's."""
+        if sighting_id in self.part.sighting_ids:
+            return True
+        elsewhere = sighting_id in self.change.owners or sighting_id in self._elsewhere
+        return person_id in self.person_ids and not elsewhere

@@ -13,7 +13,7 @@ from bihuan_profile.use_cases.updating import update
 from bihuan_shared.clock import DAY_US, MINUTE_US
 from bihuan_shared.errors import Unavailable
 
-__all__ = ["PERSON_ERASED", "Outcome", "Result", "Submission", "ingest_accepted", "ingest_events"]
+__all__ = ["PERSON_ERASED", "Outcome", "Result", "Submission", "ingest_accepted", "ingest_events", "take_in"]
 
 MAX_AHEAD_US: Final = 5 * MINUTE_US
 RETENTION_US: Final = 400 * DAY_US
@@ -82,13 +82,20 @@ async def _filled(
     submissions: Sequence[Submission],
     results: list[Result | None],
 ) -> list[Result]:
-    """Results with those of the events that were not refused, which are taken in with their echoes."""
+    """
+    Results with those of the events that were not refused, which are taken in, then their echoes.
+
+    Whoever was erased echoes no more. A repeated event echoes again, in case its echo was lost.
+    """
     fresh = [index for index, result in enumerate(results) if result is None]
-    echoes = [echo for index in fresh if (echo := submissions[index].echo) is not None]
-    taken = await _take_in(store, backoff, journal, [*(submissions[index].event for index in fresh), *echoes])
-    for index, result in zip(fresh, taken, strict=False):
+    taken = await take_in(store, backoff, journal, [submissions[index].event for index in fresh])
+    for index, result in zip(fresh, taken, strict=True):
         results[index] = result
-    return [result for result in results if result is not None]
+    done = [result for result in results if result is not None]
+    pairs = zip(submissions, done, strict=True)
+    echoes = [one.echo for one, result in pairs if result.outcome is not Outcome.REJECTED]
+    await take_in(store, backoff, journal, [echo for echo in echoes if echo is not None])
+    return done
 
 
 def _refusal(submission: Submission, now_us: int) -> Result | None:
@@ -102,10 +109,20 @@ def _consent_refusal(submission: Submission) -> Result | None:
     return None if submission.consent.purposes else Result(Outcome.REJECTED, NO_CONSENT)
 
 
-async def _take_in(
-    store: ProfileStore, backoff: Backoff, journal: Journal | None, events: Sequence[Event]
+async def take_in(
+    store: ProfileStore,
+    backoff: Backoff,
+    journal: Journal | None,
+    events: Sequence[Event],
+    *,
+    settled: bool = False,
 ) -> list[Result]:
-    taking = Taking(events)
+    """
+    Take in events that nothing speaks against: one result each, in the same order; without a journal unkept.
+
+    Events that are `settled` are known to be their person's: no sighting and no former id is looked at.
+    """
+    taking = Taking(events, settled=settled)
     for _ in range(MAX_HOPS):
         if not taking.open:
             return taking.results

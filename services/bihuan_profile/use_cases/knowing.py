@@ -1,6 +1,6 @@
-"""Facts that are told, reads, scans and erasure."""
+"""Facts that are told, reads and scans."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,9 +8,10 @@ from bihuan_profile.domain.governance import Consent, Purpose, permit_by_consent
 from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.record import Fact, with_facts
 from bihuan_profile.domain.taxonomy import Taxonomy
+from bihuan_profile.domain.told import ToldFact
 from bihuan_profile.domain.view import ProfileView, release
 from bihuan_profile.use_cases.ingesting import MAX_AHEAD_US, MAX_HOPS, PERSON_ERASED
-from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Held, ProfileStore
+from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Held, Journal, ProfileStore
 from bihuan_profile.use_cases.updating import update
 from bihuan_shared.errors import FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
 
@@ -89,12 +90,18 @@ async def scan_profiles(
 
 
 async def set_attributes(
-    store: ProfileStore, backoff: Backoff, taxonomy: Taxonomy, now_us: int, updates: Sequence[FactUpdate]
+    store: ProfileStore,
+    backoff: Backoff,
+    taxonomy: Taxonomy,
+    now_us: int,
+    updates: Sequence[FactUpdate],
+    journal: Journal | None = None,
 ) -> int:
     """
     Set facts; the number of attributes that have another value than before.
 
-    Everything is checked before anything is written. Raises InvalidArgument naming each wrong attribute, and
+    Everything is checked before anything is written. Without a journal no profile can be made anew from them. Raises
+    InvalidArgument naming each wrong attribute, and
     FailedPrecondition (PERSON_ERASED); Unavailable and ResourceExhausted, after which repeating the call is safe.
     """
     _check_facts(taxonomy, now_us, updates)
@@ -113,8 +120,21 @@ async def set_attributes(
             return None
         return Change(ask.person_id, answer.held.revision, record)
 
-    await update(store, backoff, asks, decide)
+    async def keep(changes: Sequence[Change]) -> None:
+        told = [one for change in changes for one in _winning(change, facts[change.person_id], now_us)]
+        if journal is not None and told:
+            await journal.write_facts(told)
+
+    await update(store, backoff, asks, decide, keep)
     return sum(changed.values())
+
+
+def _winning(change: Change, facts: Sequence[tuple[str, Fact]], now_us: int) -> Iterator[ToldFact]:
+    """Of the facts of a person those that will hold."""
+    assert change.record is not None, "facts erase nobody"
+    for name, fact in facts:
+        if change.record.facts[name] is fact:
+            yield ToldFact(change.person_id, name, fact, now_us)
 
 
 async def _by_person(store: ProfileStore, updates: Sequence[FactUpdate]) -> dict[int, list[tuple[str, Fact]]]:
@@ -165,31 +185,3 @@ def _check_facts(taxonomy: Taxonomy, now_us: int, updates: Sequence[FactUpdate])
 
 def _erased() -> FailedPrecondition:
     return FailedPrecondition("a person of this request was erased and may not come back", reason=PERSON_ERASED)
-
-
-async def delete_profile(store: ProfileStore, backoff: Backoff, person_id: int) -> bool:
-    """
-    Erase a person, whether or not anything is known yet, under the id that it lives on; True where something was.
-
-    What stays is the note that the person was erased, which keeps late events out. Raises Unavailable and
-    ResourceExhausted.
-    """
-    found = False
-
-    for _ in range(MAX_HOPS):
-        (held,) = await store.read([person_id])
-        if not held.moved_to:
-            break
-        person_id = held.moved_to
-
-    def decide(ask: Ask, answer: Answer) -> Change | None:
-        nonlocal found
-        if answer.held.erased:
-            return None
-        if answer.held.moved_to:
-            raise Unavailable("persons are being merged; repeat the call")
-        found = answer.held.revision != 0
-        return Change(ask.person_id, answer.held.revision, None)
-
-    await update(store, backoff, [Ask(person_id)], decide)
-    return found

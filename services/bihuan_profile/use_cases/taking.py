@@ -42,7 +42,9 @@ class Taking:
     mark under its person's id or under one that the person had before.
     """
 
-    def __init__(self, events: Sequence[Event]) -> None:
+    def __init__(self, events: Sequence[Event], *, settled: bool = False) -> None:
+        """Events that are `settled` are known to be their person's: no sighting and no former id is looked at."""
+        self._settled = settled
         self._events = list(events)
         self._visited: list[set[int]] = [{event.person_id} for event in events]
         self._moving: dict[int, int] = {}
@@ -77,7 +79,7 @@ class Taking:
         staying = [index for index in indices if not self._passes_on(index, held)]
         if not staying:
             return None
-        if not set(held.record.former_ids) <= set(self._former.get(ask.person_id, ())):
+        if not self._settled and not set(held.record.former_ids) <= set(self._former.get(ask.person_id, ())):
             self._former[ask.person_id] = held.record.former_ids
             self._moving |= dict.fromkeys(staying, ask.person_id)
             return None
@@ -92,7 +94,7 @@ class Taking:
 
     def _passes_on(self, index: int, held: Held) -> bool:
         target = held.moved_to
-        if not target:
+        if not target and not self._settled:
             target = held.record.moved_sightings.get(self._events[index].sighting_id, 0)
             if target in self._visited[index]:
                 return False

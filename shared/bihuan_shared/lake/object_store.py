@@ -51,6 +51,14 @@ class ObjectLakeStore:
         with _without_secrets(), self._files.open_output_stream(path) as stream:
             stream.write(content)
 
+    def remove(self, path: str) -> None:
+        """Remove an object. In a bucket that keeps versions, the older ones go by the bucket's own rules."""
+        with _without_secrets():
+            try:
+                self._files.delete_file(path)
+            except FileNotFoundError:
+                return
+
     def list(self, dataset: str) -> Sequence[str]:
         """Paths of the files of a dataset, sorted."""
         with _without_secrets():

@@ -20,6 +20,10 @@ class LakeStore(Protocol):
         """Store a file, whole or not at all, durably on return, in place of what was there."""
         ...
 
+    def remove(self, path: str) -> None:
+        """Remove a file, durably on return; nothing where there is none."""
+        ...
+
     def list(self, dataset: str) -> Sequence[str]:
         """Paths of the files of a dataset, sorted; none where there is no such dataset."""
         ...
@@ -57,6 +61,13 @@ class LocalLakeStore:
         for folder in (target.parent, *(one.parent for one in made)):
             _sync_folder(folder)
 
+    def remove(self, path: str) -> None:
+        """Unlink, and sync the folder; empty folders stay, since a writer may be about to use them."""
+        target = self._root / path
+        target.unlink(missing_ok=True)
+        if target.parent.exists():
+            _sync_folder(target.parent)
+
     def list(self, dataset: str) -> Sequence[str]:
         """Paths of the files of a dataset, sorted."""
         return listed(self._files, dataset)
@@ -73,6 +84,11 @@ def listed(files: FileSystem, dataset: str) -> Sequence[str]:
     return sorted(
         one.path for one in found if one.type is FileType.File and one.size and _FILE.fullmatch(one.path, start)
     )
+
+
+def is_file_of_dataset(path: str) -> bool:
+    """Whether a path below a dataset is one of its files."""
+    return _FILE.fullmatch(path) is not None
 
 
 def _sync_folder(path: Path) -> None:

@@ -14,9 +14,10 @@ from bihuan_profile.domain.marks import mark_of_merge
 from bihuan_profile.domain.record import EMPTY, Fact, Record, fold
 from bihuan_profile.journal import LakeJournal
 from bihuan_profile.taxonomy_file import packaged_taxonomy
+from bihuan_profile.use_cases.erasing import delete_profile
 from bihuan_profile.use_cases.following import ProfileFollower
 from bihuan_profile.use_cases.ingesting import Outcome, Submission, ingest_events
-from bihuan_profile.use_cases.knowing import FactUpdate, delete_profile, read_now, set_attributes
+from bihuan_profile.use_cases.knowing import FactUpdate, read_now, set_attributes
 from bihuan_profile.use_cases.ports import Backoff, Change, ProfileStore
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.lake import open_lake
@@ -45,7 +46,12 @@ class World:
     async def set(self, person_id: int, sighting_id: int, **facts: str) -> None:
         pairs = tuple((name, Fact(value, NOW_US, sighting_id)) for name, value in facts.items())
         await set_attributes(
-            self.store, self.backoff, packaged_taxonomy(), NOW_US, [FactUpdate(person_id, pairs, sighting_id)]
+            self.store,
+            self.backoff,
+            packaged_taxonomy(),
+            NOW_US,
+            [FactUpdate(person_id, pairs, sighting_id)],
+            self.journal,
         )
 
     async def record(self, person_id: int) -> Record:
@@ -157,7 +163,7 @@ async def test_erased_person_stays_erased_under_every_id(world: World) -> None:
     await world.follower.follow(merge(1, B, A))
     await world.follower.follow(PersonsChange(2, NOW_US, (B,), ()))
     assert await world.tell(order(A, "c", AS_A), order(B, "d", AS_B)) == [Outcome.REJECTED] * 2
-    assert await delete_profile(world.store, world.backoff, A) is False
+    assert await delete_profile(world.store, world.backoff, world.journal, A, NOW_US) is False
 
 
 async def test_events_told_while_a_person_is_split_are_counted_once(world: World) -> None:

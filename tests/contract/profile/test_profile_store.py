@@ -4,12 +4,14 @@ import asyncio
 import random
 from dataclasses import replace
 
+from profile_persons import MemoryJournal
+
 from bihuan_profile.domain.behaviour import Amount, Behaviour, Event
 from bihuan_profile.domain.governance import Consent, DataClass, Purpose
 from bihuan_profile.domain.marks import Mark
 from bihuan_profile.domain.record import EMPTY, Fact, Record, fold, with_facts
+from bihuan_profile.use_cases.erasing import delete_profile
 from bihuan_profile.use_cases.ingesting import PERSON_ERASED, Outcome, Result, Submission, ingest_events
-from bihuan_profile.use_cases.knowing import delete_profile
 from bihuan_profile.use_cases.ports import Ask, Backoff, Change, Held, ProfileStore
 
 NOW_US = 1_500_000_000_000_000
@@ -122,8 +124,8 @@ async def test_64_writers_of_one_person_lose_no_update(store: ProfileStore) -> N
 async def test_late_events_of_an_erased_person_are_refused(store: ProfileStore) -> None:
     event = Submission(Event(1, "a", Behaviour.CLICK, NOW_US), AGREED)
     await ingest_events(store, backoff(), NOW_US, [event])
-    assert await delete_profile(store, backoff(), 1) is True
-    assert await delete_profile(store, backoff(), 1) is False
+    assert await delete_profile(store, backoff(), MemoryJournal(), 1, NOW_US) is True
+    assert await delete_profile(store, backoff(), MemoryJournal(), 1, NOW_US) is False
     late = Submission(Event(1, "b", Behaviour.CLICK, NOW_US), AGREED)
     results = await ingest_events(store, backoff(), NOW_US, [event, late])
     assert results == [Result(Outcome.REJECTED, PERSON_ERASED)] * 2

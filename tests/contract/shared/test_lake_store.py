@@ -144,6 +144,38 @@ async def test_duckdb_reads_a_folder_by_itself(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
+async def test_rows_are_taken_out_of_a_file_and_the_last_ones_take_it_along(lake: Lake) -> None:
+    await fill(lake)
+    first, second = lake.list("events")
+    whole = lake.read(first)
+    assert whole.to_pylist() == ROWS[:2]
+    assert lake.read(first, columns=["id"]).to_pydict() == {"id": ["a", "b"]}
+    await lake.replace(first, whole.slice(1))
+    assert rows_of(lake) == ROWS[1:]
+    await lake.replace(second, whole.slice(2))
+    assert (lake.list("events"), rows_of(lake)) == ([first], [ROWS[1]])
+    for _ in range(2):
+        await lake.remove(first)
+    assert lake.list("events") == []
+    with pytest.raises(FileNotFoundError):
+        lake.read(first)
+
+
+@pytest.mark.parametrize("path", ["events", "events/1.parquet", "../events/date=2017-08-15/1.parquet", "/etc/passwd"])
+async def test_only_files_of_a_dataset_are_removed_or_replaced(lake: Lake, path: str) -> None:
+    for work in (lake.remove(path), lake.replace(path, pa.table({"id": ["a"]}))):
+        with pytest.raises(ValueError, match=r"lake|named"):
+            await work
+
+
+async def test_a_removed_file_is_written_again_in_its_place(lake: Lake) -> None:
+    await fill(lake)
+    for path in lake.list("events"):
+        await lake.remove(path)
+    await fill(lake)
+    assert rows_of(lake) == ROWS
+
+
 KILLED_IN_A_FOLDER = """
 import asyncio, os, sys, time
 from bihuan_shared import lake

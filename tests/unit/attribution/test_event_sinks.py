@@ -115,6 +115,9 @@ class _Full:
     def put(self, path: str, content: pa.Buffer) -> None:
         raise OSError(28, "no space left")
 
+    def remove(self, path: str) -> None:
+        raise NotImplementedError
+
     def list(self, dataset: str) -> Sequence[str]:
         return []
 

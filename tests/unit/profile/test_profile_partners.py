@@ -10,11 +10,12 @@ from made_up_tags import private_tag
 from bihuan.common.v1 import common_pb2 as common
 from bihuan.profile.v1 import profile_pb2 as pb
 from bihuan_profile.domain.record import EMPTY, Fact, with_facts
+from bihuan_profile.domain.retention import Retention
 from bihuan_profile.profile_store.in_memory import MemoryProfileStore
 from bihuan_profile.profile_store.tags_in_memory import MemoryPrivateTagStore
 from bihuan_profile.rpc import ProfileServicer
 from bihuan_profile.taxonomy_file import packaged_taxonomy
-from bihuan_profile.use_cases.ports import Backoff, Change, Journal
+from bihuan_profile.use_cases.ports import Backoff, Change, History, Jobs, Journal
 from bihuan_profile.use_cases.private_tags import HeldTags, PrivateTags
 from bihuan_profile.use_cases.relating import EdgeJournal
 from bihuan_shared.callers import Caller, Role, set_caller
@@ -37,6 +38,9 @@ async def test_private_tags_are_withheld_from_partners(role: Role, count: int) -
         cast("Journal", None),
         cast("EdgeJournal", None),
         PrivateTags(tags, lambda: 0.0),
+        cast("Jobs", None),
+        cast("History", None),
+        Retention(),
     )
     set_caller(Caller(role, "caller"))
     request = pb.GetProfileRequest(
