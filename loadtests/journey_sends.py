@@ -31,9 +31,7 @@ from bihuan_profile.domain.view import release
 from bihuan_profile.use_cases.surveying import Survey
 from bihuan_profile.wire import profile_message
 
-PERMIT = Permit(
-    Purpose.TARGETING, frozenset({DataClass.REGISTRATION, DataClass.OPERATION, DataClass.TRANSACTION})
-)
+PERMIT = Permit(Purpose.TARGETING, frozenset({DataClass.REGISTRATION, DataClass.OPERATION, DataClass.TRANSACTION}))
 _BEHAVIOURS = {"order": Behaviour.ORDER, "coupon": Behaviour.COUPON}
 
 
@@ -115,9 +113,7 @@ def _bought(reader: JourneyReader) -> Iterator[Event]:
             yield replace(event, amount=paid) if behaviour is Behaviour.ORDER else event
 
 
-def _advertised(
-    campaigns: Sequence[Campaign], redemptions: dict[tuple[int, int], Redemption]
-) -> Iterator[Event]:
+def _advertised(campaigns: Sequence[Campaign], redemptions: dict[tuple[int, int], Redemption]) -> Iterator[Event]:
     for campaign in campaigns:
         shown_us = campaign.start_time_us + IMPRESSION_AFTER_US
         for household_id in campaign.household_ids:
