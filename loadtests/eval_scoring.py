@@ -1,11 +1,11 @@
 """
-How good the response model is on Complete Journey: will a household redeem what is sent to it?
+Judge the response model on Complete Journey: will a household redeem what is sent to it.
 
 The lake of a stack is written as it would have been logged, and the product trains on it (`train_model`) as it stood on
 2017-08-15: the sends of campaigns that ended before that day. Regularisation, trees and calibration are chosen inside.
 The test is every send of the campaigns that started on or after that day, winners or not. Intervals are 95 % of
-bootstrap draws of whole households. Campaigns that began before the first basket of the set (2017) are left out: nothing
-is known of anybody then. Redemption stands in for the click.
+bootstrap draws of whole households. Campaigns that began before the first basket of the set (2017) are left out, for
+nothing is known of anybody then. Redemption stands in for the click.
 
 Run it with `make eval-scoring`; it writes `.bihuan/eval/scoring.json` and ends with 1 where a target is missed. The
 figures of look-alike come from `eval_lookalike`, where that is there.

@@ -18,6 +18,7 @@ from bihuan_scoring.domain.delay import Outcomes
 from bihuan_scoring.domain.features import FEATURES, LINEAR_COLUMNS
 from bihuan_scoring.domain.interest_match import Floats, Ints
 from bihuan_scoring.domain.reliability import (
+    auc_interval,
     expected_calibration_error,
     gains_curve,
     histogram,
@@ -57,8 +58,9 @@ def train_forward(matrix: Floats, outcomes: Outcomes, groups: Ints, config: Trai
     Train on all rows, outcomes that are still to come included, and evaluate forward in time.
 
     Calibration is isotonic where that had the smaller log loss forward in time, else Platt's. Besides those of
-    `trained` there are the metrics `time_auc`, `time_logloss`, `time_ece`, `time_lift` (top tenth), `time_rows` and
-    `time_positives` where there was enough to split, and `expected_late`, the outcomes expected still to come.
+    `trained` there are the metrics `time_auc` (and its interval, `_low` and `_high`), `time_logloss`, `time_ece`,
+    `time_lift` (top tenth), `time_rows` and `time_positives` where there was enough to split, and `expected_late`, the
+    outcomes expected still to come.
     """
     weighted = with_late_outcomes(matrix, outcomes, outcomes.known_until_us)
     rows = TrainingSet(matrix[weighted.rows], weighted.labels, groups[weighted.rows], weighted.weights)
@@ -92,8 +94,12 @@ def curves(probabilities: Floats, labels: Labels) -> dict[str, object]:
 
 
 def _figures(probabilities: Floats, labels: Labels) -> dict[str, float]:
+    auc, positives = float(roc_auc_score(labels, probabilities)), int(labels.sum())
+    low, high = auc_interval(auc, positives, len(labels) - positives)
     return {
-        "time_auc": float(roc_auc_score(labels, probabilities)),
+        "time_auc": auc,
+        "time_auc_low": low,
+        "time_auc_high": high,
         "time_logloss": float(log_loss(labels, probabilities)),
         "time_ece": expected_calibration_error(probabilities, labels),
         "time_lift": lift_at(probabilities, labels, 0.1),

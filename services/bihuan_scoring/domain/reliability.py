@@ -55,6 +55,21 @@ def lift_at(probabilities: Floats, labels: Labels, share: float) -> float:
     return float(labels[top].mean()) / rate if rate else float("nan")
 
 
+def auc_interval(auc: float, positives: int, negatives: int) -> tuple[float, float]:
+    """
+    A 95 % interval of an AUC of independent rows; (0, 1) where one kind of rows is missing.
+
+    Hanley, McNeil, "The meaning and use of the area under a ROC curve", Radiology 143(1), 1982.
+    """
+    if not positives or not negatives:
+        return 0.0, 1.0
+    both_positive, both_negative = auc / (2.0 - auc), 2.0 * auc**2 / (1.0 + auc)
+    variance = auc * (1.0 - auc) + (positives - 1) * (both_positive - auc**2)
+    variance += (negatives - 1) * (both_negative - auc**2)
+    half = _Z * float(np.sqrt(max(variance, 0.0) / (positives * negatives)))
+    return max(0.0, auc - half), min(1.0, auc + half)
+
+
 def roc_curve(probabilities: Floats, labels: Labels) -> list[tuple[float, float]]:
     """Points (false positive rate, true positive rate), at most 101, from (0, 0) to (1, 1)."""
     order = np.argsort(-probabilities, kind="stable")
