@@ -34,6 +34,7 @@ from bihuan_cli.datasets.fetch import fetch, fetch_progress
 from bihuan_cli.datasets.journey import JourneyReader
 from bihuan_cli.demo import CUT_OFF_US, SEED, is_early, is_later
 from bihuan_scoring.app import train_model
+from bihuan_scoring.domain.model_keys import ModelTrust
 from bihuan_scoring.domain.reliability import expected_calibration_error, lift_at
 from bihuan_scoring.fitting import fit_platt
 from bihuan_scoring.forward import curves
@@ -84,7 +85,7 @@ def evaluate(sends: Sequence[Send], folder: Path) -> tuple[dict[str, object], Te
     later = [one for one in sends if is_later(one.campaign)]
     train = rows_of(early, folder / "early", CUT_OFF_US)
     version = train_model(str(folder / "early"), folder / "models", CUT_OFF_US, seed=SEED)
-    click = DiskModelRegistry(folder / "models").load(version.version).click
+    click = DiskModelRegistry(folder / "models", ModelTrust(allow_unsigned=True)).load(version.version).click
     assert isinstance(click, CalibratedResponse)
     # The baseline is the linear part alone, with a calibration of its own.
     rows = TrainingSet(train.matrix, train.clicked, train.groups)

@@ -26,8 +26,8 @@ from bihuan_profile.domain.governance import DataClass, Permit, Purpose
 from bihuan_profile.domain.lifetime import RECENT_SHARE
 from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.record import EMPTY, Fact, Record, fold, with_facts
-from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.domain.view import release
+from bihuan_profile.taxonomy_file import packaged_taxonomy
 from bihuan_profile.use_cases.surveying import Survey
 from bihuan_profile.wire import profile_message
 
@@ -99,7 +99,7 @@ class _Households:
 
     def profile(self, household_id: int, time_us: int, population: Population | None) -> bytes:
         """What a decision at `time_us` is served, serialized."""
-        view = release(self._records[household_id], PERMIT, time_us, TAXONOMY, population)
+        view = release(self._records[household_id], PERMIT, time_us, packaged_taxonomy(), population)
         return profile_message(household_id, view).SerializeToString(deterministic=True)
 
 
