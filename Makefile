@@ -96,5 +96,8 @@ eval-invalid-traffic: setup ## Precision and recall of the rules of invalid traf
 eval-profile: setup ## RFM of everyone beside DuckDB (Complete Journey, CDNOW), cuts of quintiles, expected spend beside the naive one
 	@$(BIN)/python loadtests/eval_profile.py
 
+eval-scoring: setup ## Redemption of a send on Complete Journey (AUC, calibration, lift, beside the linear model), look-alike
+	@$(BIN)/python loadtests/eval_scoring.py
+
 clean: ## Remove the environment, caches and local state
 	rm -rf $(VENV) .bihuan .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build .coverage*

@@ -9,7 +9,7 @@ import typer
 from bihuan_cli import models
 from bihuan_cli.commands import data as data_commands
 from bihuan_cli.commands import demo as demo_commands
-from bihuan_cli.commands import insight, proof, settlement, up
+from bihuan_cli.commands import insight, model_report, proof, settlement, up
 from bihuan_cli.commands.identity import identity
 from bihuan_cli.commands.profile import profile
 from bihuan_cli.commands.report import attribution, report
@@ -124,10 +124,7 @@ def model_rollback(from_version: str, state: State = STATE) -> None:
     console.print(f"{run(models.roll_back_model(state, from_version))} serves")
 
 
-@model.command("report")
-def model_report(state: State = STATE) -> None:
-    """List the registry."""
-    run(models.list_models(state, console))
+model.command("report")(model_report.report)
 
 
 @ledger.command("reconcile")

@@ -9,9 +9,10 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 
+from bihuan_scoring.domain.calibration import calibration_document, calibration_of
 from bihuan_scoring.domain.features import FEATURES
 from bihuan_scoring.domain.interest_match import Floats
-from bihuan_scoring.domain.linear import LinearLogit, PlattScale, Standardiser
+from bihuan_scoring.domain.linear import LinearLogit, Standardiser
 from bihuan_scoring.predictor import BoosterTrees, CalibratedResponse, ConstantRate, Response
 from bihuan_scoring.training import ResponseModel
 
@@ -30,7 +31,7 @@ def response_files(target: str, response: ResponseModel | float) -> dict[str, by
         "inverse_scales": linear.standardiser.inverse_scales.tolist(),
         "weights": linear.weights.tolist(),
         "intercept": linear.intercept,
-        "calibration": {"slope": response.calibration.slope, "intercept": response.calibration.intercept},
+        "calibration": calibration_document(response.calibration),
     }
     files = {f"{target}.json": json_bytes(parameters)}
     if response.trees is not None:
@@ -47,7 +48,7 @@ def response_of(target: str, files: Mapping[str, bytes]) -> Response:
     linear = LinearLogit(standardiser, np.array(parameters["weights"]), float(parameters["intercept"]))
     text = files.get(f"{target}.trees.txt")
     trees = None if text is None else BoosterTrees(lightgbm.Booster(model_str=text.decode()), text.decode())
-    return CalibratedResponse(linear, trees, PlattScale(**parameters["calibration"]))
+    return CalibratedResponse(linear, trees, calibration_of(parameters["calibration"]))
 
 
 def sample_of(matrix: Floats) -> Floats:

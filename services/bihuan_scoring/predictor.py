@@ -6,9 +6,10 @@ from typing import Protocol
 import lightgbm
 import numpy as np
 
+from bihuan_scoring.domain.calibration import Calibration
 from bihuan_scoring.domain.features import LINEAR_COLUMNS
 from bihuan_scoring.domain.interest_match import Floats
-from bihuan_scoring.domain.linear import LinearLogit, PlattScale
+from bihuan_scoring.domain.linear import LinearLogit
 from bihuan_scoring.use_cases.ports import Explanation, Probabilities, unexplained
 
 
@@ -64,7 +65,7 @@ class CalibratedResponse:
 
     linear: LinearLogit
     trees: BoosterTrees | None
-    calibration: PlattScale
+    calibration: Calibration
     fast: Trees | None = None
 
     def logits(self, matrix: Floats) -> Floats:

@@ -29,8 +29,8 @@ Labels, all as known at the cut-off (events at or after it do not exist for trai
 - *Ordered*, for clicked rows: an order whose `click_id` is the click's `token_id`, or an order of the same person in
   `[click, click + 15 days)` that names a campaign of the same advertiser.
 
-Censoring: a row whose windows are still open at the cut-off is kept and counts what happened until then, so the newest
-rows are slightly too negative. Leaving them out would lose the freshest campaigns; modelling the delay comes later.
+Late outcomes: a row whose windows are still open at the cut-off is kept, with the instants that tell how long its
+outcome has had to come; `late_outcomes` makes up for those that are still to come.
 """
 
 from collections.abc import Iterator
@@ -68,15 +68,31 @@ _EVENTS = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class LabelledRow:
-    """A shown winner, what was known when it was chosen, and what became of it."""
+    """
+    A shown winner, what was known when it was chosen, and what became of it.
+
+    Times are those of the first impression, of the first click and of the first order that counts, as known at the
+    cut-off; None where there is none.
+    """
 
     decision_id: str
     person_id: int
     person: PersonFacts | None
     context: Context
     candidate: Candidate
-    clicked: bool
-    ordered: bool
+    shown_time_us: int
+    click_time_us: int | None
+    order_time_us: int | None
+
+    @property
+    def clicked(self) -> bool:
+        """Whether it was clicked."""
+        return self.click_time_us is not None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether an order followed the click."""
+        return self.order_time_us is not None
 
 
 def read_labelled_rows(lake_url: str, cut_off_time_us: int) -> Iterator[LabelledRow]:
@@ -118,8 +134,9 @@ def _row(
     traffic_source: str | None,
     keywords: list[str] | None,
     winner: dict[str, object],
-    clicked: bool,  # noqa: FBT001  # one value a column, by position
-    ordered: bool,  # noqa: FBT001  # as above
+    shown_time_us: int,
+    click_time_us: int | None,
+    order_time_us: int | None,
 ) -> LabelledRow:
     tags = winner["tags"]
     return LabelledRow(
@@ -135,8 +152,9 @@ def _row(
             advertiser_id=str(winner["advertiser_id"] or ""),
             tags=tuple(str(tag) for tag in tags) if isinstance(tags, list) else (),
         ),
-        clicked=clicked,
-        ordered=ordered,
+        shown_time_us=shown_time_us,
+        click_time_us=click_time_us,
+        order_time_us=order_time_us,
     )
 
 
@@ -169,17 +187,19 @@ orders AS (
     SELECT e.click_id, e.person_id, e.event_time_us AS time_us, a.advertiser_id
     FROM events e LEFT JOIN advertisers a USING (campaign_id) WHERE e.event_type = 'order'
 ),
-ordered AS (
-    SELECT DISTINCT c.decision_id FROM clicks c JOIN orders o ON o.click_id = c.token_id WHERE c.token_id <> ''
-    UNION
-    SELECT DISTINCT c.decision_id FROM clicks c JOIN decisions d USING (decision_id) JOIN orders o
+counted AS (
+    SELECT c.decision_id, o.time_us FROM clicks c JOIN orders o ON o.click_id = c.token_id WHERE c.token_id <> ''
+    UNION ALL
+    SELECT c.decision_id, o.time_us FROM clicks c JOIN decisions d USING (decision_id) JOIN orders o
         ON o.person_id = d.person_id AND o.advertiser_id = d.winner.advertiser_id
     WHERE d.person_id <> 0 AND o.time_us >= c.time_us AND o.time_us < c.time_us + $order_window
-)
+),
+clicked AS (SELECT decision_id, min(time_us) AS time_us FROM clicks GROUP BY decision_id),
+ordered AS (SELECT decision_id, min(time_us) AS time_us FROM counted GROUP BY decision_id)
 SELECT d.decision_id, d.request_time_us, d.person_id, d.profile, d.placement_id, d.channel, d.traffic_source,
-    d.keywords, d.winner, d.decision_id IN (SELECT decision_id FROM clicks) AS clicked,
-    d.decision_id IN (SELECT decision_id FROM ordered) AS ordered
-FROM decisions d SEMI JOIN shown USING (decision_id)
+    d.keywords, d.winner, s.time_us, c.time_us, o.time_us
+FROM decisions d JOIN shown s USING (decision_id) LEFT JOIN clicked c USING (decision_id)
+    LEFT JOIN ordered o USING (decision_id)
 WHERE d.winner IS NOT NULL
 ORDER BY d.request_time_us, d.decision_id
 """

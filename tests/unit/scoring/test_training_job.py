@@ -11,10 +11,11 @@ from sklearn.metrics import roc_auc_score
 from bihuan_scoring.app import TrainedModel, train_model
 from bihuan_scoring.domain.model_keys import ModelTrust
 from bihuan_scoring.domain.models import PRIOR_PCVR, PRIOR_STRENGTH
+from bihuan_scoring.fitting import fit_platt
 from bihuan_scoring.predictor import CalibratedResponse, ConstantRate
 from bihuan_scoring.records import read_labelled_rows
 from bihuan_scoring.registry_store import DiskModelRegistry
-from bihuan_scoring.training import TrainingConfig, fit_platt, train_response
+from bihuan_scoring.training import TrainingConfig, train_response
 from bihuan_scoring.training_job import matrix_of
 from bihuan_shared.clock import DAY_US, parse_rfc3339_us
 from bihuan_shared.errors import FailedPrecondition
@@ -50,7 +51,7 @@ def test_ranking_comes_close_to_the_truth(trained: TrainedModel, synthetic_lake:
 
 
 def test_probabilities_are_calibrated(trained: TrainedModel, synthetic_lake: Lake, registry_dir: Path) -> None:
-    rows = matrix_of(read_labelled_rows(synthetic_lake.url, CUT_OFF_US))
+    rows = matrix_of(read_labelled_rows(synthetic_lake.url, CUT_OFF_US), CUT_OFF_US)
     predicted = DiskModelRegistry(registry_dir, ANYBODY).load(trained.version).predict(rows.matrix).pctr
     by_size = np.argsort(predicted)
     for part in np.array_split(by_size, 5):
@@ -96,7 +97,7 @@ def test_nothing_shown_before_the_cut_off_is_refused(synthetic_lake: Lake, tmp_p
 
 
 def test_trees_are_used_where_the_linear_model_cannot_follow(tmp_path: Path, synthetic_lake: Lake) -> None:
-    rows = matrix_of(read_labelled_rows(synthetic_lake.url, CUT_OFF_US))
+    rows = matrix_of(read_labelled_rows(synthetic_lake.url, CUT_OFF_US), CUT_OFF_US)
     column = rows.matrix[:, 11]
     labels = ((column > np.quantile(column, 0.4)) & (column < np.quantile(column, 0.6))).astype(np.int64)
     model = train_response(rows.matrix, labels, rows.groups, TrainingConfig())

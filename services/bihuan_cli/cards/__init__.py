@@ -1,0 +1,1 @@
+"""Model cards as pages: plots drawn without any other program, and the page around them."""
