@@ -148,7 +148,12 @@ class EventWorld:
     async def set(self, also: MemoryProfileStore | None = None) -> None:
         sighting = self.chance.choice(list(SIGHTINGS))
         name = self.chance.choice(["region", "language", "income"])
-        fact = Fact(f"v{self.now_us}", self.now_us - self.chance.choice([0, 10**7 + 1]), sighting, "crm")
+        fact = Fact(
+            f"v{self.now_us}",
+            self.now_us - (10**7 + 1) * (also is None and self.chance.random() < 0.5),
+            sighting,
+            "crm",
+        )
         person_id = self.person(sighting)
         if also is not None and (await read_now(also, [person_id]))[0].erased:
             return
