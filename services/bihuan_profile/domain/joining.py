@@ -40,7 +40,9 @@ def merged(record: Record, record_id: int, other: Record, other_id: int) -> Reco
     facts, _ = with_facts(other, record.facts.items())
     former = dict.fromkeys((*other.former_ids, other_id, *record.former_ids))
     former.pop(record_id, None)
-    moved = {**other.moved_sightings, **record.moved_sightings}
+    # What one gave to the other, that one may have given on: its knowledge is the newer.
+    gone = {one: owner for one, owner in other.moved_sightings.items() if owner != record_id}
+    gone |= {one: owner for one, owner in record.moved_sightings.items() if owner != other_id}
     return Record(
         reference_us=reference_us,
         first_operation_us=min(firsts, default=0),
@@ -55,7 +57,7 @@ def merged(record: Record, record_id: int, other: Record, other_id: int) -> Reco
         counts=_counts(record.counts, other.counts),
         orders=_orders(record.orders, own_us, other.orders, other_us),
         former_ids=tuple(former)[:MAX_FORMER_IDS],
-        moved_sightings=_newest({one: owner for one, owner in moved.items() if owner not in (record_id, other_id)}),
+        moved_sightings=_newest(gone),
         bonds=bond.joined(bond.aged(record.bonds, own_us), bond.aged(other.bonds, other_us)),
         wardrobe=wardrobe.joined(record.wardrobe, other.wardrobe),
         influence=influence.joined(influence.aged(record.influence, own_us), influence.aged(other.influence, other_us)),

@@ -23,13 +23,8 @@ class Lineage:
     Takes about 500 bytes for each person that was merged or split; whoever was not takes none.
     """
 
-    def __init__(self, changes: Iterable[PersonsChange] = (), held_ids: Collection[int] = ()) -> None:
-        """
-        After `changes`, by number, of which one that is missing ends the row.
-
-        `held_ids` are those of an earlier lineage: which ids lead to whom depends on them, whose anything is does not.
-        """
-        self._held_ids = held_ids
+    def __init__(self, changes: Iterable[PersonsChange] = ()) -> None:
+        """After `changes`, by number, of which one that is missing ends the row."""
         self.position = 0
         """The last change that is known."""
         self.moved: dict[int, int] = {}
@@ -84,8 +79,8 @@ class Lineage:
         other = self._absorbed[absorbed_id] = self._records.pop(absorbed_id, EMPTY)
         record = merged(own, survivor_id, other, absorbed_id)
         self._hand_over(absorbed_id, survivor_id)
-        mine = self.sightings(survivor_id)
-        moved = {one: owner for one, owner in record.moved_sightings.items() if one not in mine}
+        now = {one: self._owner_of_sighting[one] for one in {**other.moved_sightings, **own.moved_sightings}}
+        moved = {one: owner for one, owner in now.items() if owner != survivor_id}
         self._records[survivor_id] = replace(record, moved_sightings=moved)
         self.moved.pop(survivor_id, None)
         self.moved[absorbed_id] = survivor_id
@@ -112,10 +107,6 @@ class Lineage:
             record = replace(own, moved_sightings={**gone, **own.moved_sightings})
             self._records[part.person_id] = rebuilt(record, part.person_id, (), (), change.owners)
             self.moved.pop(part.person_id, None)
-        for part in change.parts:
-            if part.person_id in change.before_ids:
-                former = self._records[part.person_id].former_ids
-                self.moved |= {one: part.person_id for one in former if one in self._held_ids}
         for sighting_id, owner_id in change.owners.items():
             before_id = self._owner_of_sighting.get(sighting_id)
             if before_id is not None:

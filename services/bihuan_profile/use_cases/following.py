@@ -68,9 +68,7 @@ class ProfileFollower:
             await keep_erasure(self._journal, absorbed_id, frozen, change.change_time_us)
             await bury(self._store, self._backoff, [absorbed_id, *frozen.record.former_ids])
             return
-        own_again = await self._own_again(
-            survivor_id, {**frozen.record.moved_sightings, **survivor.record.moved_sightings}
-        )
+        moved = await self._moved_now(survivor_id, {**frozen.record.moved_sightings, **survivor.record.moved_sightings})
         mark = mark_of_merge(survivor_id, absorbed_id, change.change_id, change.change_time_us)
 
         def fold_in(_ask: Ask, answer: Answer) -> Change | None:
@@ -79,28 +77,32 @@ class ProfileFollower:
                 return None
             own = EMPTY if held.moved_to else held.record
             record = merged(own, survivor_id, frozen.record, absorbed_id)
-            moved = {one: owner for one, owner in record.moved_sightings.items() if one not in own_again}
             record = replace(record, moved_sightings=moved)
             return Change(survivor_id, held.revision, record, (mark,))
 
         await update(self._store, self._backoff, [Ask(survivor_id, (mark,))], fold_in)
         await self._turn(absorbed_id, survivor_id, empty=True)
 
-    async def _own_again(self, survivor_id: int, moved: Mapping[int, int]) -> set[int]:
-        """Of sightings that two persons had given away those that have since come to the survivor."""
+    async def _moved_now(self, survivor_id: int, moved: Mapping[int, int]) -> dict[int, int]:
+        """
+        Where sightings that two persons had given away are now, those left out that have come to the survivor.
+
+        The absorbed person's knowledge is still held, and is the only way to some of them.
+        """
         known: dict[int, Held] = {}
-        own: set[int] = set()
-        for sighting_id, owner_id in moved.items():
-            visited: set[int] = set()
-            while owner_id and owner_id != survivor_id and owner_id not in visited:
+        now: dict[int, int] = {}
+        for sighting_id, first_id in moved.items():
+            owner_id, next_id, visited = first_id, first_id, {survivor_id}
+            while next_id and next_id not in visited:
+                owner_id = next_id
                 visited.add(owner_id)
                 if owner_id not in known:
                     (known[owner_id],) = await self._store.read([owner_id])
                 held = known[owner_id]
-                owner_id = held.moved_to or held.record.moved_sightings.get(sighting_id, 0)  # noqa: PLW2901
-            if owner_id == survivor_id:
-                own.add(sighting_id)
-        return own
+                next_id = held.record.moved_sightings.get(sighting_id, 0) or held.moved_to
+            if next_id != survivor_id:
+                now[sighting_id] = owner_id
+        return now
 
     async def _turn(self, person_id: int, survivor_id: int, *, empty: bool) -> None:
         """Have a person live on under another id, with its record to be folded in or without it."""
@@ -128,11 +130,6 @@ class ProfileFollower:
         for person_id in change.before_ids:
             if person_id not in change.part_ids:
                 await self._turn(person_id, change.parts[0].person_id, empty=True)
-        # An id that went into a part which has become a person again still leads there; what was told of it stays here.
-        held = await self._store.read([part.person_id for part in kept])
-        for part, one in zip(kept, held, strict=True):
-            for former_id in one.record.former_ids:
-                await self._turn(former_id, part.person_id, empty=True)
 
     async def _rebuild(self, change: PersonsChange, part: PersonPart) -> None:
         for attempt in range(MAX_ATTEMPTS):

@@ -121,7 +121,7 @@ class Rebuild:
         self._watch(Progress(_LINEAGE))
         lineage = Lineage(await self._history.changes())
         if state == _LINEAGE:
-            await self._restore()
+            await self._restore(lineage)
             state = await self._note(state, f"{_EVENTS}:")
         hidden = {one.person_id: one for one in await self._history.erasures_to_do()}
         if state.startswith(_EVENTS):
@@ -190,12 +190,9 @@ class Rebuild:
         for some in _batches(by_person, BATCH):
             await update(self._store, self._backoff, [Ask(one) for one in some], decide)
 
-    async def _restore(self) -> None:
-        changes = await self._history.changes()
-        lineage = Lineage(changes)
+    async def _restore(self, lineage: Lineage) -> None:
         await self._bury(lineage)
         held_ids = lineage.held_ids(await self._history.told_ids(lineage.absorbed_ids))
-        lineage = Lineage(changes, held_ids)
         for some in _batches(lineage.moved.items(), BATCH):
             await self._redirect(dict(some))
             await self._note(_LINEAGE, _LINEAGE)
