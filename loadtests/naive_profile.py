@@ -45,10 +45,11 @@ def naive_key(person_id: int) -> str:
 
 
 def naive_fields(profile: pb.Profile) -> dict[str, bytes]:
-    """The fields that tell the same attributes and interests as a profile that was read."""
+    """The fields that tell the same attributes and interests as a profile that was read, but for what rules made."""
     fields = {
         ATTRIBUTE + one.name: msgspec.json.encode(NaiveFact(one.text, one.update_time.ToMicroseconds()))
         for one in profile.attributes
+        if not one.derived
     }
     now_us = max(one.update_time.ToMicroseconds() for one in profile.attributes)
     return fields | {

@@ -124,8 +124,9 @@ async def naive_copy(server: ProfileProcess, redis: Redis, persons: Sequence[int
         answer = await server.call(server.stub.BatchGetProfiles, _batch(part), TIMEOUT_S)
         async with redis.pipeline(transaction=False) as pipeline:
             for profile in answer.profiles:
-                assert (len(profile.attributes), len(profile.interests)) == (len(ATTRIBUTES), INTERESTS)
-                pipeline.hset(naive_key(profile.person_id), mapping=naive_fields(profile))
+                fields = naive_fields(profile)
+                assert len(fields) == len(ATTRIBUTES) + INTERESTS
+                pipeline.hset(naive_key(profile.person_id), mapping=fields)
             await pipeline.execute()
     return await _memory(redis, [naive_key(person) for person in persons])
 

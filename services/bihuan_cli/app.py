@@ -31,7 +31,6 @@ app.add_typer(model, name="model")
 app.add_typer(ledger, name="ledger")
 app.add_typer(identity, name="identity")
 app.add_typer(profile, name="profile")
-app.add_typer(profile, name="profile")
 app.add_typer(report, name="report")
 app.add_typer(attribution, name="attribution")
 

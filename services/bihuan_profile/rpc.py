@@ -1,6 +1,6 @@
 """The wire side of profile: translates between messages and the domain, decides nothing."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 
 import grpc
@@ -90,7 +90,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
             wire.fill_profile(answer.profiles.add(), query.person_id, view)
         return answer
 
-    async def _views(self, queries: list[knowing.Query]) -> list[ProfileView]:
+    async def _views(self, queries: list[knowing.Query]) -> Iterator[ProfileView]:
         advertisers = NO_ADVERTISERS.union(*(query.advertiser_ids for query in queries))
         if advertisers and is_partner():
             queries, advertisers = [replace(one, advertiser_ids=NO_ADVERTISERS) for one in queries], NO_ADVERTISERS

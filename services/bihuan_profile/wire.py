@@ -22,6 +22,7 @@ from bihuan_shared.clock import MICROS_PER_SECOND, to_us
 from bihuan_shared.errors import FieldViolation, InvalidArgument, NotYet
 from bihuan_shared.money import MAX_MICROS
 
+_PURPOSES: Final = {int(purpose): purpose for purpose in Purpose}
 _ACCEPTED_BEHAVIOURS: Final = {
     common_pb2.EVENT_TYPE_IMPRESSION: Behaviour.IMPRESSION,
     common_pb2.EVENT_TYPE_CLICK: Behaviour.CLICK,
@@ -63,7 +64,7 @@ def query_of(
     # Private tags are told, and made by no rule that could be explained.
     named = () if isinstance(message, profile_pb2.ExplainProfileRequest) else message.advertiser_ids
     advertisers = frozenset(named) if named else NO_ADVERTISERS
-    return Query(person_id_of(message.person), Purpose(message.purpose), consent_of(message.consent), advertisers)
+    return Query(person_id_of(message.person), _PURPOSES[message.purpose], consent_of(message.consent), advertisers)
 
 
 def submissions_of(events: Iterable[profile_pb2.BehaviourEvent], now_us: int) -> list[Submission]:
@@ -239,7 +240,9 @@ def _fill_attribute(message: profile_pb2.Attribute, told: AttributeView) -> None
     message.name = told.name
     _fill_timestamp(message.update_time, told.fact.time_us)
     message.data_class = cast("common_pb2.DataClass.ValueType", told.data_class)
-    message.derived, message.confidence = told.derived, told.confidence
+    message.confidence = told.confidence
+    if told.derived:
+        message.derived = True
     value = told.fact.value
     if isinstance(value, str):
         message.text = value
@@ -250,7 +253,5 @@ def _fill_attribute(message: profile_pb2.Attribute, told: AttributeView) -> None
 
 
 def _fill_timestamp(message: Timestamp, time_us: int) -> None:
-    # Present even where it is 1970.
-    message.SetInParent()
     message.seconds, micros = divmod(time_us, MICROS_PER_SECOND)
     message.nanos = micros * 1_000

@@ -153,7 +153,7 @@ class RowReader:
         name = _needed(cells, "attribute")
         kind = self._types.get(name)
         if kind is None:
-            _wrong("attribute", "is not an attribute of the taxonomy")
+            _wrong("attribute", "is no attribute of the taxonomy that can be set")
         attribute = pb.Attribute(name=name, update_time=to_timestamp(_instant(cells, "update_time")))
         value = cells.get("value")
         if value in (None, ""):

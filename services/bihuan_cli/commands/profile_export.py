@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,13 +25,23 @@ Purpose = Annotated[
     Literal["targeting", "personalisation", "measurement", "insight"],
     typer.Option(help="What for; what may not be used for that is left out."),
 ]
+Advertisers = Annotated[
+    list[str] | None, typer.Option("--advertiser", metavar="ID", help="Whose private tags are told too; repeatable.")
+]
 
 
-def export_to(file: FileToWrite, purpose: Purpose, state: State = STATE, *, as_json: AsJson = False) -> None:
+def export_to(
+    file: FileToWrite,
+    purpose: Purpose,
+    state: State = STATE,
+    *,
+    advertiser: Advertisers = None,
+    as_json: AsJson = False,
+) -> None:
     """Write everything that may be told of everyone to FILE, one row a fact; the social class is never told."""
     began_s = time.monotonic()
     try:
-        persons, lines = run(_export(state, file, purpose))
+        persons, lines = run(_export(state, file, purpose, advertiser or []))
     except KeyboardInterrupt:
         typer.echo("interrupted; nothing was written", err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -41,11 +52,11 @@ def export_to(file: FileToWrite, purpose: Purpose, state: State = STATE, *, as_j
         console.print(f"{persons:,} persons, {lines:,} rows in {took_s:.1f} s: {file}", highlight=False)
 
 
-async def _export(state: Path, file: Path, purpose: str) -> tuple[int, int]:
+async def _export(state: Path, file: Path, purpose: str, advertisers: Sequence[str]) -> tuple[int, int]:
     async with service_channel(state, "profile") as channel:
         number = common_pb2.Purpose.Value(f"PURPOSE_{purpose.upper()}")
         answers = ProfileServiceStub(channel).ScanProfiles(
-            pb.ScanProfilesRequest(purpose=number), timeout=SCAN_TIMEOUT_S
+            pb.ScanProfilesRequest(purpose=number, advertiser_ids=advertisers), timeout=SCAN_TIMEOUT_S
         )
         with Progress(TextColumn("exporting: {task.completed:,} persons"), console=Console(stderr=True)) as display:
             task = display.add_task("exporting", total=None)

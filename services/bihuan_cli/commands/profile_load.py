@@ -24,6 +24,7 @@ from bihuan_shared.errors import BihuanError
 INTERRUPTED = 130
 
 FileToLoad = Annotated[Path, typer.Argument(metavar="FILE", help="CSV (UTF-8, with a header) or Parquet.")]
+Advertiser = Annotated[str, typer.Option(metavar="ID", help="Also private tags of this advertiser.")]
 FromStart = Annotated[bool, typer.Option("--from-start", help="Do not go on where an interrupted load was.")]
 Patience = Annotated[float, typer.Option(help="Seconds that a service may be away before the load gives up.", min=0)]
 
@@ -32,6 +33,7 @@ def load_from(
     file: FileToLoad,
     state: State = STATE,
     *,
+    advertiser: Advertiser = "",
     from_start: FromStart = False,
     patience_s: Patience = 600.0,
     as_json: AsJson = False,
@@ -52,7 +54,7 @@ def load_from(
     if skipped:
         typer.echo(f"going on after row {skipped:,}; --from-start begins anew", err=True)
     try:
-        run(_load(state, source, checkpoint, patience_s))
+        run(_load(state, source, checkpoint, patience_s, advertiser))
     except KeyboardInterrupt:
         typer.echo(f"interrupted after row {checkpoint.progress.row:,}; the same command goes on there", err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -60,11 +62,11 @@ def load_from(
     _report(checkpoint, skipped, rejected, time.monotonic() - began_s, as_json=as_json)
 
 
-async def _load(state: Path, source: Source, checkpoint: Checkpoint, patience_s: float) -> None:
+async def _load(state: Path, source: Source, checkpoint: Checkpoint, patience_s: float, advertiser: str) -> None:
     async with service_channel(state, "identity") as identity, service_channel(state, "profile") as profiles:
         stub = ProfileServiceStub(profiles)
-        tags = (await stub.ListTags(pb.ListTagsRequest())).tags
-        reader = RowReader({tag.name: tag.type for tag in tags if tag.type != pb.TAG_TYPE_INTEREST})
+        tags = (await stub.ListTags(pb.ListTagsRequest(advertiser_id=advertiser))).tags
+        reader = RowReader({tag.name: tag.type for tag in tags if tag.type != pb.TAG_TYPE_INTEREST and not tag.derived})
         sender = Sender(IdentityServiceStub(identity), stub, patience_s=patience_s)
         with _progress() as display:
             done = checkpoint.progress

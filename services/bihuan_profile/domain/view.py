@@ -26,6 +26,7 @@ VISIBLE: Final = 1e-6
 """An interest weaker than this at both speeds is not told."""
 
 _CLASS_OF: Final = {int(behaviour): data_class_of(behaviour) for behaviour in Behaviour}
+_ACTIVITY_CLASSES: Final = frozenset(_CLASS_OF.values())
 
 
 class AttributeView(NamedTuple):
@@ -193,18 +194,14 @@ def _sum(parts: list[Mapping[str, float]]) -> Mapping[str, float]:
 
 def _activities(record: Record, permit: Permit, age_us: int) -> tuple[tuple[ActivityView, ...], int]:
     slow, fast = long_factor(age_us), instant_factor(age_us)
-    activity = record.activity
-    told = tuple(
-        ActivityView(
-            behaviour,
-            activity.long.get(behaviour, 0.0) * slow,
-            activity.instant.get(behaviour, 0.0) * fast,
-            count.total,
-        )
+    long, instant = record.activity.long, record.activity.instant
+    allowed = {data_class: permit.allows(data_class, ACTIVITY_PURPOSES) for data_class in _ACTIVITY_CLASSES}
+    told = [
+        ActivityView(behaviour, long.get(behaviour, 0.0) * slow, instant.get(behaviour, 0.0) * fast, count.total)
         for behaviour, count in sorted(record.counts.items())
-        if permit.allows(_CLASS_OF[behaviour], ACTIVITY_PURPOSES)
-    )
-    return told, len(record.counts) - len(told)
+        if allowed[_CLASS_OF[behaviour]]
+    ]
+    return tuple(told), len(record.counts) - len(told)
 
 
 def _segments(record: Record, permit: Permit, now_us: int) -> tuple[tuple[str, ...], int]:

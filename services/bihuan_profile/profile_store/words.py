@@ -5,7 +5,12 @@ from typing import Final
 NAMES: Final = (
     "age", "birth_year", "gender", "income", "home_ownership", "marital_status", "household_size",
     "household_comp", "kids_count", "region", "language", "newsletter", "device_type", "visit_channel", "app_user",
-    "price_band", "loyalty_tier", "preferred_size", "average_order", "influence_tier",
+    "price_band", "loyalty_tier", "preferred_size", "average_order", "influence_tier", "country", "city",
+    "urbanisation", "property_type", "education", "employment_status", "occupation", "industry", "life_stage",
+    "sign_up_year", "sign_up_channel", "push_allowed", "operating_system", "browser", "device_price_band",
+    "connection_type", "active_daypart", "active_weekpart", "visits_30d", "content_language", "membership",
+    "last_campaign_source", "support_contacted", "payment_method", "delivery_method", "coupon_user", "discount_share",
+    "return_rate", "gift_buyer", "subscriber", "favourite_brand", "favourite_category", "community",
 )  # fmt: skip
 """Attributes that stand as their number."""
 

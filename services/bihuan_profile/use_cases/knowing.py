@@ -44,14 +44,15 @@ async def get_profiles(
     now_us: int,
     queries: Sequence[Query],
     population: Population | None = None,
-) -> list[ProfileView]:
+) -> Iterator[ProfileView]:
     """
     One view a query, in the same order; a person of whom nothing is known gets an empty one.
 
-    `taxonomy` must know the private tags of the advertisers of all queries. Raises Unavailable.
+    Each is made when it is taken, so that a large batch never holds all of them. `taxonomy` must know the private tags
+    of the advertisers of all queries. Raises Unavailable.
     """
     held = await read_now(store, [query.person_id for query in queries])
-    return [
+    return (
         release(
             one.record,
             permit_by_consent(query.purpose, query.consent, query.advertiser_ids),
@@ -60,7 +61,7 @@ async def get_profiles(
             population,
         )
         for query, one in zip(queries, held, strict=True)
-    ]
+    )
 
 
 async def read_now(store: ProfileStore, person_ids: Sequence[int]) -> list[Held]:
