@@ -1,8 +1,8 @@
 """
 MovieLens 100K as profiles: users, what they rated, and who loves a genre.
 
-A lover of a genre is one of the LOVERS users who gave four stars or more to the most films of it. Features are from films
-of other genres only: each is a view and, with four stars or more, a favourite; its other genres and its decade are
+A lover of a genre is one of the LOVERS users who gave four stars or more to the most films of it. Features are from
+films of other genres only: each is a view and, with four stars or more, a favourite; its genres and its decade are
 interests, as is the film itself. Nothing of a film that is of the genre counts, not even that it was seen.
 """
 
