@@ -13,10 +13,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from figures import commit, machine, write
 from lookalike_people import People, make_people
 from rich.console import Console
@@ -24,6 +26,7 @@ from rich.table import Table
 
 from bihuan_cli.datasets.catalog import JOURNEY
 from bihuan_cli.datasets.fetch import fetch, fetch_progress
+from bihuan_scoring.lookalike.curve import CurvePoint
 from bihuan_scoring.lookalike.job import expand
 from bihuan_scoring.lookalike.order import LookAlikeOrder
 from bihuan_scoring.lookalike.workers import ThreadWorkers
@@ -72,9 +75,15 @@ def measure(people: People, threads: int) -> dict[str, object]:
         "rows_per_s_per_core": round(rows / seconds / threads),
         "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "lift_10": next(each.lift for each in evidence.lifts if each.share == 0.10),  # noqa: PLR2004
+        "precision_estimated": _precision_at(evidence.curve, len(package.person_ids)),
+        "precision_true": round(float(np.isin(package.person_ids, people.belonging, assume_unique=True).mean()), 3),
         "stages": stages.reached,
         "curve": [asdict(point) for point in evidence.curve],
     }
+
+
+def _precision_at(curve: Sequence[CurvePoint], size: int) -> float:
+    return min(curve, key=lambda point: abs(point.size - size)).precision
 
 
 def run(

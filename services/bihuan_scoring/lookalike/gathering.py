@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from bihuan_scoring.lookalike.features import feature_rows
 from bihuan_scoring.lookalike.layout import fit_layout
-from bihuan_scoring.lookalike.leakage import Dropped, separating, without, younger
+from bihuan_scoring.lookalike.leakage import Dropped, separating, telling_tags, without, younger
 from bihuan_scoring.lookalike.order import LEAST_SEEDS, LookAlikeOrder
 from bihuan_scoring.lookalike.partitions import Partition, batches_of
 from bihuan_scoring.lookalike.sampling import Sample, SamplePlan, draw, hashed
@@ -60,11 +60,13 @@ def gather(samples: list[Sample], order: LookAlikeOrder) -> Gathered:
     dropped = definition.dropped()
     if order.cut_off_us:
         dropped += younger(batch, is_seed, order.cut_off_us)
+    telling = telling_tags(batch, is_seed)
+    dropped += telling
     layout = fit_layout(
         [batch],
         order.as_of_us,
         order.bounds,
-        hidden_tags=definition.tags,
+        hidden_tags=definition.tags | {each.feature.removeprefix("tag_") for each in telling},
         hidden_attributes=definition.attributes,
     )
     layout = replace(layout, kept=without(layout, dropped))

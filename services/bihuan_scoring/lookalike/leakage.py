@@ -102,6 +102,26 @@ def separating(
     return found
 
 
+def telling_tags(batch: pa.RecordBatch, is_seed: Flags, most_auc: float = MOST_AUC) -> list[Dropped]:
+    """
+    Tags whose presence alone tells seed from pool: they might hide in a bucket, where no column names them.
+
+    The AUC of a flag is half the share of seeds that have it plus half the share of others that have not.
+    """
+    tags = batch.column("tags")
+    owners = np.repeat(np.arange(len(tags)), pc.list_value_length(tags).fill_null(0).to_numpy())
+    codes = tags.flatten().dictionary_encode()
+    held = np.unique(np.stack([owners, codes.indices.to_numpy().astype(np.int64)]), axis=1)
+    width, seeds = len(codes.dictionary), max(1, int(is_seed.sum()))
+    of_seeds = np.bincount(held[1][is_seed[held[0]]], minlength=width) / seeds
+    of_others = np.bincount(held[1][~is_seed[held[0]]], minlength=width) / max(1, len(is_seed) - seeds)
+    auc = 0.5 + np.abs(of_seeds - of_others) / 2.0
+    return [
+        Dropped(f"tag_{codes.dictionary[int(code)].as_py()}", Leak.SEPARATES_ALONE, float(auc[code]))
+        for code in np.flatnonzero(auc >= most_auc)
+    ]
+
+
 def without(layout: Layout, dropped: Sequence[Dropped]) -> tuple[int, ...]:
     """Positions of the kept columns that are not dropped."""
     names = {each.feature for each in dropped}
