@@ -11,6 +11,7 @@ Invariants:
 - Compiled trees serve only where they say what LightGBM says, and no request is lost to a model on trial.
 - A person who was erased is taken out of every audience and is never put into one again.
 
-It owns `models/` (the registry) and `audiences/` (one Roaring bitmap an audience) under the state folder, and the
-tables `audiences` and `erased_persons` of its database. One process owns a state folder at a time.
+It owns `models/` (the registry), `audiences/` (one Roaring bitmap an audience) and `look_alikes/` (what the building of
+one works on, gone when it is built) under the state folder, and the tables `audiences`, `look_alikes` and
+`erased_persons` of its database. One process owns a state folder at a time.
 """

@@ -10,6 +10,7 @@ from bihuan.scoring.v1.audience_pb2_grpc import add_AudienceServiceServicer_to_s
 from bihuan.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
 from bihuan_scoring.bitmap_store import BitmapFiles
+from bihuan_scoring.look_alike_files import LookAlikeFiles
 from bihuan_scoring.metrics import PERSONS_LAG
 from bihuan_scoring.model_wiring import open_models
 from bihuan_scoring.profile_client import GrpcProfiles
@@ -19,6 +20,7 @@ from bihuan_scoring.settings import Settings
 from bihuan_scoring.training_job import TrainedModel, train_model
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
+from bihuan_scoring.use_cases.look_alikes import LookAlikeBuilder
 from bihuan_shared.clock import clock_from
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
@@ -45,6 +47,8 @@ async def build(settings: Settings) -> ServiceApp:
     audiences = Audiences(SqlAudienceStore(database), BitmapFiles(settings.state_dir / "audiences"), profiles)
     await audiences.load()
     builder = AudienceBuilder(audiences, profiles, asyncio.sleep)
+    files = LookAlikeFiles(settings.state_dir / "look_alikes")
+    look_alikes = LookAlikeBuilder(audiences, profiles, files, clock.now_us, asyncio.sleep)
 
     redis = await open_redis(settings.redis_url) if settings.redis_url else None
 
@@ -65,7 +69,12 @@ async def build(settings: Settings) -> ServiceApp:
             (AudienceServicer(audiences, clock), _register_audiences, "bihuan.scoring.v1.AudienceService"),
         ),
         ready=database.ping,
-        background=(*_building(builder, settings), *models.background, *_following(redis, audiences, settings)),
+        background=(
+            *_building(builder, settings),
+            ("look_alike_builder", look_alikes.run),
+            *models.background,
+            *_following(redis, audiences, settings),
+        ),
         close=close,
     )
 

@@ -1,10 +1,12 @@
 """Audiences, erased persons, and persons that live on under another id, in SQL."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
 
 import sqlalchemy as sa
 
-from bihuan_scoring.domain.audiences import Audience, AudienceState
+from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf
 from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.sql import Database, insert_ignore, upsert
 
@@ -23,6 +25,16 @@ _audiences = sa.Table(
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("failure", sa.Text, nullable=False),
+)
+_look_alikes = sa.Table(
+    "look_alikes",
+    METADATA,
+    sa.Column("audience_id", sa.String(64), primary_key=True),
+    sa.Column("seed_audience_id", sa.String(64), nullable=False),
+    sa.Column("target_size", sa.BigInteger, nullable=False),
+    sa.Column("least_precision", sa.Double, nullable=False),
+    sa.Column("cut_off_us", sa.BigInteger, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False),
 )
 _erased = sa.Table(
     "erased_persons",
@@ -52,7 +64,10 @@ class SqlAudienceStore:
         """The stored audience of that id: this one where there was none, else the one that was first."""
 
         def insert(connection: sa.Connection) -> Audience:
-            connection.execute(insert_ignore(self._database.dialect, _audiences).values(**_columns(audience)))
+            new = connection.execute(insert_ignore(self._database.dialect, _audiences).values(**_columns(audience)))
+            if new.rowcount and audience.look_alike is not None:
+                of = asdict(audience.look_alike) | {"audience_id": audience.audience_id, "evidence": ""}
+                connection.execute(sa.insert(_look_alikes).values(**of))
             row = connection.execute(_select(audience.audience_id)).one()
             return _audience(row)
 
@@ -65,14 +80,14 @@ class SqlAudienceStore:
 
     async def page(self, advertiser_id: str, after_id: str, limit: int) -> Sequence[Audience]:
         """Up to `limit` audiences with ids above `after_id`, by id; an empty advertiser means everyone's."""
-        query = sa.select(_audiences).where(_audiences.c.audience_id > after_id)
+        query = _QUERY.where(_audiences.c.audience_id > after_id)
         if advertiser_id:
             query = query.where(_audiences.c.advertiser_id == advertiser_id)
         return await self._rows(query.order_by(_audiences.c.audience_id).limit(limit))
 
     async def all(self) -> Sequence[Audience]:
         """Every audience, by id."""
-        return await self._rows(sa.select(_audiences).order_by(_audiences.c.audience_id))
+        return await self._rows(_QUERY.order_by(_audiences.c.audience_id))
 
     async def update(self, audiences: Sequence[Audience]) -> None:
         """Store new states of audiences that still exist, in one transaction."""
@@ -80,8 +95,22 @@ class SqlAudienceStore:
 
     async def delete(self, audience_id: str) -> bool:
         """Delete; True where there was one."""
-        statement = sa.delete(_audiences).where(_audiences.c.audience_id == audience_id)
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount > 0)
+
+        def delete(connection: sa.Connection) -> bool:
+            connection.execute(sa.delete(_look_alikes).where(_look_alikes.c.audience_id == audience_id))
+            return connection.execute(sa.delete(_audiences).where(_audiences.c.audience_id == audience_id)).rowcount > 0
+
+        return await self._database.write(delete)
+
+    async def put_evidence(self, audience_id: str, evidence: str) -> None:
+        """Store what speaks for a look-alike, where it still exists."""
+        statement = sa.update(_look_alikes).where(_look_alikes.c.audience_id == audience_id).values(evidence=evidence)
+        await self._database.write(lambda connection: connection.execute(statement))
+
+    async def evidence(self, audience_id: str) -> str:
+        """What speaks for a look-alike; empty where there is none, or none yet."""
+        query = sa.select(_look_alikes.c.evidence).where(_look_alikes.c.audience_id == audience_id)
+        return await self._database.read(lambda connection: connection.execute(query).scalar()) or ""
 
     async def erase(self, person_id: int, changed: Sequence[Audience]) -> None:
         """Note that a person was erased, with the audiences that this changed, in one transaction."""
@@ -132,12 +161,18 @@ class SqlAudienceStore:
         return [_audience(row) for row in rows]
 
 
+_LOOK_ALIKE_COLUMNS = tuple(each.name for each in fields(LookAlikeOf))
+_QUERY: sa.Select[Any] = sa.select(_audiences, *(_look_alikes.c[name] for name in _LOOK_ALIKE_COLUMNS)).outerjoin_from(
+    _audiences, _look_alikes, _audiences.c.audience_id == _look_alikes.c.audience_id
+)
+
+
 def _position(connection: sa.Connection) -> int:
     return int(connection.execute(sa.select(sa.func.max(_followed.c.last_change_id))).scalar() or 0)
 
 
 def _select(audience_id: str) -> sa.Select[tuple[object, ...]]:
-    return sa.select(_audiences).where(_audiences.c.audience_id == audience_id)
+    return _QUERY.where(_audiences.c.audience_id == audience_id)
 
 
 def _update(connection: sa.Connection, audiences: Sequence[Audience]) -> None:
@@ -165,4 +200,8 @@ def _columns(audience: Audience) -> dict[str, object]:
 def _audience(row: sa.Row[tuple[object, ...]]) -> Audience:
     columns = dict(row._mapping)  # noqa: SLF001  # the documented way to read a row by name
     state = AudienceState(columns.pop("state"))
-    return Audience(**columns, state=state, progress=1.0 if state is AudienceState.READY else 0.0)
+    of = {name: columns.pop(name) for name in _LOOK_ALIKE_COLUMNS}
+    look_alike = None if of["seed_audience_id"] is None else LookAlikeOf(**of)
+    return Audience(
+        **columns, look_alike=look_alike, state=state, progress=1.0 if state is AudienceState.READY else 0.0
+    )

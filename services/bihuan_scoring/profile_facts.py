@@ -29,6 +29,11 @@ def person_facts(profile: profile_pb2.Profile) -> PersonFacts | None:
         },
         orders=_order_facts(profile),
         withheld=profile.withheld_count > 0,
+        attribute_times_us={
+            attribute.name: to_us(attribute.update_time)
+            for attribute in profile.attributes
+            if attribute.HasField("update_time")
+        },
     )
 
 

@@ -84,4 +84,14 @@ CDNOW = DataSet(
     provenance="CDNOW (Fader, Hardie): purchases of 2,357 real customers of a record shop, 1997 to June 1998",
 )
 
-DATA_SETS = {data_set.name: data_set for data_set in (JOURNEY, BANDIT, FEBRL, CDNOW)}
+MOVIELENS = DataSet(
+    name="movielens",
+    title="MovieLens 100K",
+    distribution="recbole",
+    version="1.2.1",
+    sha256="9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+    members=tuple(f"recbole/dataset_example/ml-100k/ml-100k.{part}" for part in ("inter", "item", "user")),
+    provenance="GroupLens, MovieLens 100K (Harper and Konstan 2015): real ratings, 1997 and 1998; no redistribution",
+)
+
+DATA_SETS = {data_set.name: data_set for data_set in (JOURNEY, BANDIT, FEBRL, CDNOW, MOVIELENS)}

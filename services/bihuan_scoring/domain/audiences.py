@@ -66,12 +66,27 @@ def settle(members: MemberSet, absorbed: Mapping[int, int], erased: Iterable[int
 
 
 @dataclass(frozen=True, slots=True)
+class LookAlikeOf:
+    """
+    Whom a look-alike audience resembles, and how large it is to be.
+
+    With a `target_size` of 0 as many as keep `least_precision`. `cut_off_us` is when the seed had been drawn (0: not
+    known).
+    """
+
+    seed_audience_id: str
+    target_size: int = 0
+    least_precision: float = 0.0
+    cut_off_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Audience:
     """
     An audience as it stands.
 
-    `expression` is empty for a member list. `definition_sha256` is the content that a repeated creation must match.
-    `revision` counts changes of the members; `progress` is in [0, 1].
+    `expression` is empty and `look_alike` None for a member list. `definition_sha256` is the content that a repeated
+    creation must match. `revision` counts changes of the members; `progress` is in [0, 1].
     """
 
     audience_id: str
@@ -85,6 +100,12 @@ class Audience:
     revision: int = 0
     progress: float = 0.0
     failure: str = ""
+    look_alike: LookAlikeOf | None = None
+
+    @property
+    def made_by_rule(self) -> bool:
+        """True where the members can be found again; a list that is lost is lost."""
+        return bool(self.expression) or self.look_alike is not None
 
     @property
     def members_name(self) -> str:

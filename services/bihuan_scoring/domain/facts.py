@@ -30,7 +30,8 @@ class PersonFacts:
     What is known about a person and may be used.
 
     `activities` is keyed by the lower-case name of the behaviour. `withheld` is true where facts exist that purpose or
-    consent keeps back, so that what is absent is unknown, not zero.
+    consent keeps back, so that what is absent is unknown, not zero. `attribute_times_us` says when an attribute was
+    learnt, where that is known.
     """
 
     person_id: int = 0
@@ -40,6 +41,7 @@ class PersonFacts:
     segments: frozenset[str] = frozenset()
     orders: OrderFacts | None = None
     withheld: bool = False
+    attribute_times_us: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

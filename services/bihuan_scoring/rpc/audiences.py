@@ -3,9 +3,11 @@
 import grpc
 
 from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc
-from bihuan_scoring.domain.audiences import Audience, AudienceState, NewAudience
+from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, NewAudience
+from bihuan_scoring.rpc.evidence import evidence_message
 from bihuan_scoring.use_cases.audiences import Audiences
-from bihuan_shared.clock import Clock, to_timestamp
+from bihuan_scoring.use_cases.look_alikes import create_look_alike
+from bihuan_shared.clock import Clock, to_timestamp, to_us
 from bihuan_shared.errors import NotYet
 
 CreateContext = grpc.aio.ServicerContext[audience_pb2.CreateAudienceRequest, audience_pb2.CreateAudienceResponse]
@@ -50,7 +52,7 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         elif kind == "expression":
             audience = await self._audiences.create_from_expression(new, definition.expression)
         else:
-            raise NotYet("look-alike audiences are not built yet")
+            audience = await create_look_alike(self._audiences, new, _look_alike(definition.look_alike))
         return audience_pb2.CreateAudienceResponse(audience=_message(audience))
 
     async def GetAudience(  # noqa: N802
@@ -58,7 +60,10 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
     ) -> audience_pb2.GetAudienceResponse:
         """One audience."""
         audience = await self._audiences.get(request.audience_id)
-        return audience_pb2.GetAudienceResponse(audience=_message(audience))
+        evidence = await self._audiences.evidence(request.audience_id) if audience.look_alike else ""
+        return audience_pb2.GetAudienceResponse(
+            audience=_message(audience), look_alike_evidence=evidence_message(audience, evidence)
+        )
 
     async def ListAudiences(  # noqa: N802
         self, request: audience_pb2.ListAudiencesRequest, _context: ListContext
@@ -118,6 +123,11 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         """How many audiences the person was in."""
         removed = await self._audiences.delete_person(request.person.person_id)
         return audience_pb2.DeletePersonResponse(removed_count=removed)
+
+
+def _look_alike(asked: audience_pb2.LookAlike) -> LookAlikeOf:
+    cut_off_us = to_us(asked.seed_cut_off_time) if asked.HasField("seed_cut_off_time") else 0
+    return LookAlikeOf(asked.seed_audience_id, asked.target_size, asked.least_precision, cut_off_us)
 
 
 def _message(audience: Audience) -> audience_pb2.Audience:

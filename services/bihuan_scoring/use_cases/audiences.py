@@ -15,32 +15,31 @@ from bihuan_scoring.domain.audiences import (
     require_persons,
     settle,
 )
+from bihuan_scoring.use_cases.lookup import MemberLookup
 from bihuan_scoring.use_cases.ports import AudienceStore, MemberSets, Profiles
-from bihuan_scoring.use_cases.refreshing import Refreshes
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.targeting import audiences_of, canonical, check, parse
 
 
-class Audiences:
+class Audiences(MemberLookup):
     """
     The audiences of this process, their members in memory and on disk.
 
-    Changes run one at a time; lookups never wait. `waiting` is set whenever an audience waits to be built.
+    Changes run one at a time; lookups never wait. `waiting` and `look_alikes_waiting` are set whenever an
+    audience waits to be built.
     """
 
     def __init__(self, store: AudienceStore, sets: MemberSets, profiles: Profiles) -> None:
+        super().__init__()
         self._store = store
         self._sets = sets
         self._profiles = profiles
-        self._members: dict[str, MemberSet] = {}
         self._erased: set[int] = set()
         self._absorbed: dict[int, int] = {}
         self.changing = asyncio.Lock()
         self.waiting = asyncio.Event()
-        self.progress: dict[str, float] = {}
-        """How far the building of each audience is, in [0, 1)."""
-        self.refreshes = Refreshes()
+        self.look_alikes_waiting = asyncio.Event()
 
     async def load(self) -> None:
         """
@@ -59,11 +58,11 @@ class Audiences:
                     self._members[audience.audience_id] = members
                 except FailedPrecondition as error:
                     lost = replace(audience, state=AudienceState.BUILDING)
-                    changed.append(lost if audience.expression else lost.failed(error.detail))
+                    changed.append(lost if audience.made_by_rule else lost.failed(error.detail))
         await self._store.update(changed)
         kept = frozenset(audience.members_name for audience in await self._store.all())
         await asyncio.to_thread(self._sets.keep_only, kept)
-        self.waiting.set()
+        self._wake()
 
     async def create_from_members(self, new: NewAudience, person_ids: Sequence[int]) -> Audience:
         """
@@ -75,7 +74,7 @@ class Audiences:
         members = await asyncio.to_thread(self._sets.build, person_ids)
         digest = definition_sha256(new.advertiser_id, "members", members.serialize())
         async with self.changing:
-            existing = await self._same(new.audience_id, digest)
+            existing = await self.same(new.audience_id, digest)
             if existing is not None:
                 return existing
             self._settle(members)
@@ -95,19 +94,27 @@ class Audiences:
         parsed = parse(expression)
         text = canonical(parsed)
         digest = definition_sha256(new.advertiser_id, "expression", text.encode())
-        existing = await self._same(new.audience_id, digest)
+        existing = await self.same(new.audience_id, digest)
         if existing is not None:
             return existing
         check(parsed, await self._profiles.taxonomy(new.advertiser_id))
+        return await self.await_building(new.building(text, digest), audiences_of(parsed))
+
+    async def await_building(self, audience: Audience, needed: frozenset[str]) -> Audience:
+        """
+        Store an audience that is to be built, where its id is free.
+
+        Raises FailedPrecondition where an audience that it needs is not ready, AlreadyExists as creation does.
+        """
         async with self.changing:
-            existing = await self._same(new.audience_id, digest)
+            existing = await self.same(audience.audience_id, audience.definition_sha256)
             if existing is not None:
                 return existing
-            missing = sorted(audiences_of(parsed) - self._members.keys())
+            missing = sorted(needed - self._members.keys())
             if missing:
-                raise FailedPrecondition(f"the expression names an audience that is not ready: {missing[0]}")
-            stored = await self._store.insert(new.building(text, digest))
-            self.waiting.set()
+                raise FailedPrecondition(f"the definition names an audience that is not ready: {missing[0]}")
+            stored = await self._store.insert(audience)
+            self._wake()
             return stored
 
     async def get(self, audience_id: str) -> Audience:
@@ -116,6 +123,10 @@ class Audiences:
         if audience is None:
             raise NotFound(f"no audience {audience_id}")
         return self._with_progress(audience)
+
+    async def evidence(self, audience_id: str) -> str:
+        """What speaks for a look-alike that is built; else empty."""
+        return await self._store.evidence(audience_id)
 
     async def page(self, advertiser_id: str, after_id: str, limit: int) -> tuple[Sequence[Audience], str]:
         """Audiences by id after `after_id`, and the id to go on from (empty: there are no more)."""
@@ -167,10 +178,10 @@ class Audiences:
             audience = await self.get(audience_id)
             if audience.advertiser_id != advertiser_id:
                 raise NotFound(f"no audience {audience_id}")
-            if audience.expression or audience_id not in self._members:
+            if audience.made_by_rule or audience_id not in self._members:
                 raise FailedPrecondition(f"audience {audience_id} is no list that is ready")
             members = self._members[audience_id].copy()
-            self._settle(changed_by(members, add, remove))
+            settle(changed_by(members, add, remove), self._absorbed, self._erased)
             if members.serialize() == self._members[audience_id].serialize():
                 return audience
             changed = audience.ready(len(members))
@@ -179,15 +190,6 @@ class Audiences:
             self._members[audience_id] = members
             await self._tidy()
             return changed
-
-    def memberships(self, person_id: int) -> list[str]:
-        """Ids of the ready audiences that a person is in, sorted."""
-        return sorted(audience_id for audience_id, members in self._members.items() if person_id in members)
-
-    def contains(self, audience_id: str, person_id: int) -> bool:
-        """True where the person is in the audience, and the audience is ready."""
-        members = self._members.get(audience_id)
-        return members is not None and person_id in members
 
     async def followed(self) -> int:
         """The last change of who is who that was followed."""
@@ -223,6 +225,10 @@ class Audiences:
             self._members |= {audience.audience_id: members for audience, members in changed.items()}
             await self._tidy()
 
+    def _wake(self) -> None:
+        self.waiting.set()
+        self.look_alikes_waiting.set()
+
     def _settle(self, members: MemberSet) -> None:
         settle(members, self._absorbed, self._erased)
 
@@ -230,13 +236,13 @@ class Audiences:
         """
         Ask for an audience to be built anew; its members serve on until that is done, and then change at once.
 
-        Raises NotFound where the advertiser has no such audience, FailedPrecondition where it is a list.
+        Raises NotFound where the advertiser has no such audience, FailedPrecondition where it has no expression.
         """
         audience = await self.get(audience_id)
         if audience.advertiser_id != advertiser_id:
             raise NotFound(f"no audience {audience_id}")
         if not audience.expression:
-            raise FailedPrecondition(f"audience {audience_id} is a list, which has no expression to be built from")
+            raise FailedPrecondition(f"audience {audience_id} has no expression to be built from anew")
         self.refreshes.ask([audience_id])
         self.waiting.set()
         return self._with_progress(audience)
@@ -246,18 +252,20 @@ class Audiences:
         self.refreshes.ask([audience.audience_id for audience in await self._store.all() if audience.expression])
         self.waiting.set()
 
-    async def publish(self, audience: Audience, members: MemberSet) -> None:
+    async def publish(self, audience: Audience, members: MemberSet, evidence: str = "") -> None:
         """
-        The building of an audience is done; `changing` must be held.
+        The building of an audience is done, with what speaks for it; `changing` must be held.
 
         Nothing happens where it was deleted, or deleted and defined anew, meanwhile.
         """
         current = await self._store.get(audience.audience_id)
         if current is None or current.definition_sha256 != audience.definition_sha256:
             return
-        self._settle(members)
+        settle(members, self._absorbed, self._erased)
         ready = current.ready(len(members))
         await asyncio.to_thread(self._sets.save, ready.members_name, members)
+        if evidence:
+            await self._store.put_evidence(audience.audience_id, evidence)
         await self._store.update([ready])
         self._members[audience.audience_id] = members
         self.progress.pop(audience.audience_id, None)
@@ -272,27 +280,19 @@ class Audiences:
         self.refreshes.forget(audience.audience_id)
 
     async def to_build(self) -> Sequence[Audience]:
-        """Audiences that wait to be built, for the first time or anew."""
+        """Audiences that wait to be built, for the first time or anew; look-alikes among them."""
         return [one for one in await self._store.all() if self._waits(one)]
 
     def build_set(self, person_ids: Sequence[int]) -> MemberSet:
         """A set of persons; blocks."""
         return self._sets.build(person_ids)
 
-    async def _same(self, audience_id: str, digest: str) -> Audience | None:
+    async def same(self, audience_id: str, digest: str) -> Audience | None:
+        """The audience of that id and definition; AlreadyExists where the definition is another."""
         existing = await self._store.get(audience_id)
         if existing is not None and existing.definition_sha256 != digest:
             raise AlreadyExists(f"audience {audience_id} exists with another definition")
         return None if existing is None else self._with_progress(existing)
-
-    def _with_progress(self, audience: Audience) -> Audience:
-        if not self._waits(audience):
-            return audience
-        progress = self.progress.get(audience.audience_id, 0.0)
-        return replace(audience, state=AudienceState.BUILDING, progress=progress)
-
-    def _waits(self, audience: Audience) -> bool:
-        return audience.state is AudienceState.BUILDING or audience.audience_id in self.refreshes
 
     async def _tidy(self) -> None:
         kept = frozenset(audience.members_name for audience in await self._store.all())

@@ -56,7 +56,7 @@ class AudienceBuilder:
         """
         failure = ""
         for attempt in range(_ATTEMPTS):
-            waiting = await self._audiences.to_build()
+            waiting = await self._to_build()
             if not waiting:
                 return
             if len(waiting) > MAX_AT_ONCE:
@@ -69,8 +69,11 @@ class AudienceBuilder:
                 await self._sleep(min(_FIRST_DELAY_S * 2**attempt, _LONGEST_DELAY_S))
             else:
                 return
-        for audience in await self._audiences.to_build():
+        for audience in await self._to_build():
             await self._audiences.give_up(audience, failure)
+
+    async def _to_build(self) -> Sequence[Audience]:
+        return [audience for audience in await self._audiences.to_build() if audience.look_alike is None]
 
     async def _build(self, waiting: Sequence[Audience]) -> None:
         expressions, advertisers, postponed = await self._parsed(waiting)

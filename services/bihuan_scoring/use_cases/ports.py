@@ -7,13 +7,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bihuan_scoring.domain.audiences import Audience, MemberSet
+from bihuan_scoring.domain.audiences import Audience, LookAlikeOf, MemberSet
 from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.domain.interest_match import Floats
 from bihuan_scoring.domain.models import ModelInfo
 from bihuan_scoring.domain.rollout import Serving
 from bihuan_shared.person_change import PersonsChange
-from bihuan_shared.targeting import TagType
+from bihuan_shared.targeting import References, TagType
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,14 @@ class AudienceStore(Protocol):
         """Delete; True where there was one."""
         ...
 
+    async def put_evidence(self, audience_id: str, evidence: str) -> None:
+        """Store what speaks for a look-alike, where it still exists."""
+        ...
+
+    async def evidence(self, audience_id: str) -> str:
+        """What speaks for a look-alike; empty where there is none, or none yet."""
+        ...
+
     async def erase(self, person_id: int, changed: Sequence[Audience]) -> None:
         """Note that a person was erased, with the audiences that this changed, in one transaction."""
         ...
@@ -161,6 +169,60 @@ class AudienceStore(Protocol):
 
     async def follow(self, change: PersonsChange, changed: Sequence[Audience]) -> None:
         """Note the next change, with the audiences that it changed, in one transaction; nothing where it was noted."""
+        ...
+
+
+class LookAlikeWatch(Protocol):
+    """Whoever waits for a look-alike job."""
+
+    def progress(self, share: float) -> None:
+        """So much is done, in [0, 1]."""
+        ...
+
+    def stopped(self) -> bool:
+        """True where nobody waits any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlikeTask:
+    """Whom to find in a snapshot. `seed_definition` are the expressions that define the seed, as far as known."""
+
+    seed_ids: Sequence[int]
+    of: LookAlikeOf
+    seed_definition: Sequence[References]
+
+
+class LookAlikes(Protocol):
+    """Snapshots of profiles and the jobs on them, in a folder a name. Methods block."""
+
+    def has_snapshot(self, name: str, not_before_us: int) -> bool:
+        """True where a snapshot was finished that was not begun before that instant."""
+        ...
+
+    def begin_snapshot(self, name: str, as_of_us: int) -> None:
+        """Begin a snapshot; one that was begun before is forgotten."""
+        ...
+
+    def add(self, name: str, persons: Sequence[PersonFacts]) -> None:
+        """Take persons into the snapshot that was begun; whoever is in already stays as it is."""
+        ...
+
+    def finish_snapshot(self, name: str) -> None:
+        """The snapshot is whole, and durable."""
+        ...
+
+    def expand(self, name: str, task: LookAlikeTask, watch: LookAlikeWatch) -> tuple[Sequence[int], str] | None:
+        """
+        Persons of the snapshot who are like the seed, and the evidence as text; None where the watch stopped it.
+
+        Goes on where an earlier call with the same task was interrupted. Raises FailedPrecondition where there is too
+        little to learn from.
+        """
+        ...
+
+    def keep_only(self, names: frozenset[str]) -> None:
+        """Delete the folders of all other jobs, with every profile in them."""
         ...
 
 

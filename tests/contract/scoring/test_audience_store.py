@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
-from bihuan_scoring.domain.audiences import Audience, AudienceState
+from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf
 from bihuan_shared.sql import Database
 
 
@@ -57,3 +57,16 @@ async def test_erasure_is_noted_once_with_what_it_changed(store: SqlAudienceStor
     found = await store.get("x")
     assert found is not None
     assert found.size == 3
+
+
+async def test_look_alike_keeps_its_seed_and_evidence_until_it_is_deleted(store: SqlAudienceStore) -> None:
+    alike = replace(_audience("x"), look_alike=LookAlikeOf("seed", 0, 0.25, 7))
+    assert await store.insert(alike) == alike
+    assert await store.insert(replace(alike, look_alike=LookAlikeOf("other", 5))) == alike
+    assert await store.evidence("x") == ""
+    await store.put_evidence("x", "{}")
+    await store.update([alike.ready(3)])
+    assert (await store.get("x"), await store.evidence("x")) == (alike.ready(3), "{}")
+    assert await store.delete("x")
+    await store.put_evidence("x", "{}")
+    assert await store.evidence("x") == ""

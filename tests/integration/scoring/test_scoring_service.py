@@ -255,6 +255,23 @@ async def test_expression_audience_is_built_from_the_profile_service(stack: Stac
         await audiences.GetAudience(audience_pb2.GetAudienceRequest(audience_id="women"))
 
 
+async def test_look_alike_of_too_few_seeds_fails_and_says_why(stack: Stack) -> None:
+    audiences = stack.audiences
+    await audiences.CreateAudience(_create("buyers", members=audience_pb2.MemberList(person_ids=[1, 2])))
+    look_alike = audience_pb2.LookAlike(seed_audience_id="buyers", target_size=10)
+    with pytest.raises(FailedPrecondition):
+        await audiences.CreateAudience(
+            _create("x", look_alike=audience_pb2.LookAlike(seed_audience_id="nobody", target_size=10))
+        )
+    await audiences.CreateAudience(_create("x", look_alike=look_alike))
+    answer = audience_pb2.GetAudienceResponse()
+    async with asyncio.timeout(20):
+        while answer.audience.state != audience_pb2.AUDIENCE_STATE_FAILED:
+            answer = await audiences.GetAudience(audience_pb2.GetAudienceRequest(audience_id="x"))
+    assert "100 seeds" in answer.audience.failure
+    assert not answer.HasField("look_alike_evidence")
+
+
 async def test_wrong_expression_says_where(stack: Stack) -> None:
     with pytest.raises(InvalidArgument) as raised:
         await stack.audiences.CreateAudience(_create("x", expression="shoe == 3"))
@@ -264,9 +281,6 @@ async def test_wrong_expression_says_where(stack: Stack) -> None:
 
 async def test_what_comes_later_says_so(stack: Stack) -> None:
     audiences = stack.audiences
-    look_alike = audience_pb2.LookAlike(seed_audience_id="buyers", target_size=10)
-    with pytest.raises(NotYet):
-        await audiences.CreateAudience(_create("x", look_alike=look_alike))
     with pytest.raises(NotYet):
         await audiences.EstimateReach(audience_pb2.EstimateReachRequest(expression='gender == "f"'))
 

@@ -87,23 +87,253 @@ class LookAlike(_message.Message):
 
     SEED_AUDIENCE_ID_FIELD_NUMBER: _builtins.int
     TARGET_SIZE_FIELD_NUMBER: _builtins.int
+    SEED_CUT_OFF_TIME_FIELD_NUMBER: _builtins.int
+    LEAST_PRECISION_FIELD_NUMBER: _builtins.int
     seed_audience_id: _builtins.str
     """The seed."""
     target_size: _builtins.int
-    """How many persons it shall hold."""
+    """How many persons it shall hold, none of them seeds; 0: as many as keep `least_precision`."""
+    least_precision: _builtins.float
+    """Estimated precision that a package without `target_size` keeps, in (0, 1]."""
+    @_builtins.property
+    def seed_cut_off_time(self) -> _timestamp_pb2.Timestamp:
+        """When the seed had been drawn; what was learnt of a person at that time or later is not used. Absent: not known."""
+
     def __init__(
         self,
         *,
         seed_audience_id: _builtins.str = ...,
         target_size: _builtins.int = ...,
+        seed_cut_off_time: _timestamp_pb2.Timestamp | None = ...,
+        least_precision: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seed_cut_off_time", b"seed_cut_off_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seed_audience_id", b"seed_audience_id", "target_size", b"target_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["least_precision", b"least_precision", "seed_audience_id", b"seed_audience_id", "seed_cut_off_time", b"seed_cut_off_time", "target_size", b"target_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LookAlike: _TypeAlias = LookAlike  # noqa: Y015
+
+@_typing.final
+class LookAlikeLift(_message.Message):
+    """How many times as many held-out seeds as by chance are in the best part of the pool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARE_FIELD_NUMBER: _builtins.int
+    LIFT_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    share: _builtins.float
+    """The part, in (0, 1]."""
+    lift: _builtins.float
+    """The lift."""
+    low: _builtins.float
+    """Lower end of its 95 % bootstrap interval."""
+    high: _builtins.float
+    """Upper end."""
+    def __init__(
+        self,
+        *,
+        share: _builtins.float = ...,
+        lift: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "lift", b"lift", "low", b"low", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookAlikeLift: _TypeAlias = LookAlikeLift  # noqa: Y015
+
+@_typing.final
+class LookAlikeCurvePoint(_message.Message):
+    """A size that a package could have, and how good it would be. Rounded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    LIFT_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """Persons who are no seeds."""
+    recall: _builtins.float
+    """Share of held-out seeds that are found."""
+    precision: _builtins.float
+    """Upper estimate of the share of persons who belong to the seed, though they are not in it."""
+    lift: _builtins.float
+    """Recall over the share of the pool."""
+    def __init__(
+        self,
+        *,
+        size: _builtins.int = ...,
+        recall: _builtins.float = ...,
+        precision: _builtins.float = ...,
+        lift: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lift", b"lift", "precision", b"precision", "recall", b"recall", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookAlikeCurvePoint: _TypeAlias = LookAlikeCurvePoint  # noqa: Y015
+
+@_typing.final
+class DroppedFeature(_message.Message):
+    """A feature that was not used, because it gives the seed away."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    feature: _builtins.str
+    """Its name."""
+    reason: _builtins.str
+    """Why: `DEFINES_SEED`, `AFTER_CUT_OFF`, `SEPARATES_ALONE`."""
+    value: _builtins.float
+    """The AUC of the feature alone, or the share of seeds whose value is too young."""
+    def __init__(
+        self,
+        *,
+        feature: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "reason", b"reason", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DroppedFeature: _TypeAlias = DroppedFeature  # noqa: Y015
+
+@_typing.final
+class LookAlikeReason(_message.Message):
+    """What makes a package alike."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURE_FIELD_NUMBER: _builtins.int
+    CONTRIBUTION_FIELD_NUMBER: _builtins.int
+    PACKAGE_MEAN_FIELD_NUMBER: _builtins.int
+    POOL_MEAN_FIELD_NUMBER: _builtins.int
+    feature: _builtins.str
+    """A feature."""
+    contribution: _builtins.float
+    """By how much, in log-odds, it lifts the package above the pool on average."""
+    package_mean: _builtins.float
+    """Mean of the feature in the package, as the model sees it."""
+    pool_mean: _builtins.float
+    """Mean in the pool."""
+    def __init__(
+        self,
+        *,
+        feature: _builtins.str = ...,
+        contribution: _builtins.float = ...,
+        package_mean: _builtins.float = ...,
+        pool_mean: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contribution", b"contribution", "feature", b"feature", "package_mean", b"package_mean", "pool_mean", b"pool_mean"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookAlikeReason: _TypeAlias = LookAlikeReason  # noqa: Y015
+
+@_typing.final
+class LookAlikeEvidence(_message.Message):
+    """How good a look-alike package is, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FiguresEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SEED_AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    SEED_SIZE_FIELD_NUMBER: _builtins.int
+    POOL_SIZE_FIELD_NUMBER: _builtins.int
+    LABEL_FREQUENCY_FIELD_NUMBER: _builtins.int
+    LIFTS_FIELD_NUMBER: _builtins.int
+    CURVE_FIELD_NUMBER: _builtins.int
+    CURVE_SVG_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
+    seed_audience_id: _builtins.str
+    """The seed."""
+    seed_size: _builtins.int
+    """Seeds that a profile was found of."""
+    pool_size: _builtins.int
+    """Persons that were looked at, seeds included."""
+    label_frequency: _builtins.float
+    """Estimated share of those who belong that the seed holds, at least (Elkan and Noto 2008)."""
+    curve_svg: _builtins.str
+    """The curve as a picture (SVG)."""
+    @_builtins.property
+    def lifts(self) -> _containers.RepeatedCompositeFieldContainer[Global___LookAlikeLift]:
+        """Held-out lifts at 1, 5, 10 and 20 %."""
+
+    @_builtins.property
+    def curve(self) -> _containers.RepeatedCompositeFieldContainer[Global___LookAlikeCurvePoint]:
+        """By size."""
+
+    @_builtins.property
+    def dropped(self) -> _containers.RepeatedCompositeFieldContainer[Global___DroppedFeature]:
+        """What was not used."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___LookAlikeReason]:
+        """Strongest first."""
+
+    @_builtins.property
+    def figures(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Further figures of the model by name, for example `auc`."""
+
+    def __init__(
+        self,
+        *,
+        seed_audience_id: _builtins.str = ...,
+        seed_size: _builtins.int = ...,
+        pool_size: _builtins.int = ...,
+        label_frequency: _builtins.float = ...,
+        lifts: _abc.Iterable[Global___LookAlikeLift] | None = ...,
+        curve: _abc.Iterable[Global___LookAlikeCurvePoint] | None = ...,
+        curve_svg: _builtins.str = ...,
+        dropped: _abc.Iterable[Global___DroppedFeature] | None = ...,
+        reasons: _abc.Iterable[Global___LookAlikeReason] | None = ...,
+        figures: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["curve", b"curve", "curve_svg", b"curve_svg", "dropped", b"dropped", "figures", b"figures", "label_frequency", b"label_frequency", "lifts", b"lifts", "pool_size", b"pool_size", "reasons", b"reasons", "seed_audience_id", b"seed_audience_id", "seed_size", b"seed_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookAlikeEvidence: _TypeAlias = LookAlikeEvidence  # noqa: Y015
 
 @_typing.final
 class AudienceDefinition(_message.Message):
@@ -122,7 +352,7 @@ class AudienceDefinition(_message.Message):
 
     @_builtins.property
     def look_alike(self) -> Global___LookAlike:
-        """Persons like those of a seed. Not built yet."""
+        """Persons like those of a seed of 100 or more; built in the background."""
 
     def __init__(
         self,
@@ -280,18 +510,24 @@ class GetAudienceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AUDIENCE_FIELD_NUMBER: _builtins.int
+    LOOK_ALIKE_EVIDENCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def audience(self) -> Global___Audience:
         """The audience."""
+
+    @_builtins.property
+    def look_alike_evidence(self) -> Global___LookAlikeEvidence:
+        """What speaks for a look-alike; absent for other audiences, and until it is built."""
 
     def __init__(
         self,
         *,
         audience: Global___Audience | None = ...,
+        look_alike_evidence: Global___LookAlikeEvidence | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "look_alike_evidence", b"look_alike_evidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "look_alike_evidence", b"look_alike_evidence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

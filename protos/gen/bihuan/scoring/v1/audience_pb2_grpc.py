@@ -87,7 +87,7 @@ class AudienceServiceServicer:
     """
 
     def CreateAudience(self, request, context):
-        """Creates an audience. A member list is ready at once; an expression is built in the background.
+        """Creates an audience. A member list is ready at once; an expression and a look-alike are built in the background.
         ALREADY_EXISTS (CONTENT_CONFLICT) where the id is taken by another definition.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -124,7 +124,7 @@ class AudienceServiceServicer:
 
     def UpdateAudienceMembers(self, request, context):
         """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
-        audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
+        audience of another advertiser, FAILED_PRECONDITION for one that is made by a rule or not ready.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

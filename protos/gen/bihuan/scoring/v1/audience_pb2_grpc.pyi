@@ -34,7 +34,7 @@ class AudienceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AudienceServiceAsyncStub: ...
     CreateAudience: _grpc.UnaryUnaryMultiCallable[_audience_pb2.CreateAudienceRequest, _audience_pb2.CreateAudienceResponse]
-    """Creates an audience. A member list is ready at once; an expression is built in the background.
+    """Creates an audience. A member list is ready at once; an expression and a look-alike are built in the background.
     ALREADY_EXISTS (CONTENT_CONFLICT) where the id is taken by another definition.
     """
     GetAudience: _grpc.UnaryUnaryMultiCallable[_audience_pb2.GetAudienceRequest, _audience_pb2.GetAudienceResponse]
@@ -47,7 +47,7 @@ class AudienceServiceStub:
     """Tells which audiences up to 1,000 persons are in."""
     UpdateAudienceMembers: _grpc.UnaryUnaryMultiCallable[_audience_pb2.UpdateAudienceMembersRequest, _audience_pb2.UpdateAudienceMembersResponse]
     """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
-    audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
+    audience of another advertiser, FAILED_PRECONDITION for one that is made by a rule or not ready.
     """
     RefreshAudience: _grpc.UnaryUnaryMultiCallable[_audience_pb2.RefreshAudienceRequest, _audience_pb2.RefreshAudienceResponse]
     """Builds an audience of an expression anew, in the background; its members serve on until then. NOT_FOUND for an
@@ -64,7 +64,7 @@ class AudienceServiceAsyncStub(AudienceServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAudience: _aio.UnaryUnaryMultiCallable[_audience_pb2.CreateAudienceRequest, _audience_pb2.CreateAudienceResponse]  # type: ignore[assignment]
-    """Creates an audience. A member list is ready at once; an expression is built in the background.
+    """Creates an audience. A member list is ready at once; an expression and a look-alike are built in the background.
     ALREADY_EXISTS (CONTENT_CONFLICT) where the id is taken by another definition.
     """
     GetAudience: _aio.UnaryUnaryMultiCallable[_audience_pb2.GetAudienceRequest, _audience_pb2.GetAudienceResponse]  # type: ignore[assignment]
@@ -77,7 +77,7 @@ class AudienceServiceAsyncStub(AudienceServiceStub):
     """Tells which audiences up to 1,000 persons are in."""
     UpdateAudienceMembers: _aio.UnaryUnaryMultiCallable[_audience_pb2.UpdateAudienceMembersRequest, _audience_pb2.UpdateAudienceMembersResponse]  # type: ignore[assignment]
     """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
-    audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
+    audience of another advertiser, FAILED_PRECONDITION for one that is made by a rule or not ready.
     """
     RefreshAudience: _aio.UnaryUnaryMultiCallable[_audience_pb2.RefreshAudienceRequest, _audience_pb2.RefreshAudienceResponse]  # type: ignore[assignment]
     """Builds an audience of an expression anew, in the background; its members serve on until then. NOT_FOUND for an
@@ -97,7 +97,7 @@ class AudienceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audience_pb2.CreateAudienceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audience_pb2.CreateAudienceResponse, _abc.Awaitable[_audience_pb2.CreateAudienceResponse]]:
-        """Creates an audience. A member list is ready at once; an expression is built in the background.
+        """Creates an audience. A member list is ready at once; an expression and a look-alike are built in the background.
         ALREADY_EXISTS (CONTENT_CONFLICT) where the id is taken by another definition.
         """
 
@@ -140,7 +140,7 @@ class AudienceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audience_pb2.UpdateAudienceMembersResponse, _abc.Awaitable[_audience_pb2.UpdateAudienceMembersResponse]]:
         """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
-        audience of another advertiser, FAILED_PRECONDITION for one that is made from an expression or not ready.
+        audience of another advertiser, FAILED_PRECONDITION for one that is made by a rule or not ready.
         """
 
     @_abc_1.abstractmethod
