@@ -77,15 +77,15 @@ class TreeBuilder(Transformer[Token, Part]):
 
     def constant(self, literal: _Constant) -> Part:
         """Everyone or no one."""
-        return Part(Constant(bool(literal.value)))
+        return Part(Constant(bool(literal.value), literal.column))
 
     def audience(self, audience_id: Token) -> Part:
         """Membership of an audience."""
-        return Part(InAudience(_unquoted(audience_id)))
+        return Part(InAudience(_unquoted(audience_id), _column(audience_id)))
 
     def segment(self, segment_id: Token) -> Part:
         """Membership of a segment."""
-        return Part(InSegment(_unquoted(segment_id)))
+        return Part(InSegment(_unquoted(segment_id), _column(segment_id)))
 
     def bare_attribute(self, name: Token) -> Part:
         """A name alone says that the flag is true."""

@@ -86,7 +86,7 @@ def evaluate(expression: Expression, facts: Facts) -> bool:
 def _holds(condition: Condition | Constant, facts: Facts) -> bool:
     if isinstance(condition, Constant):
         return condition.value
-    value = _value(condition.operand, facts)
+    value = value_of(condition.operand, facts)
     match condition:
         case Comparison(_, comparison, literal):
             return _same_kind(value, literal) and _COMPARE[comparison](value, literal)
@@ -96,7 +96,8 @@ def _holds(condition: Condition | Constant, facts: Facts) -> bool:
             return any(_same_kind(value, literal) and value == literal for literal in literals)
 
 
-def _value(operand: Operand, facts: Facts) -> Value | None:
+def value_of(operand: Operand, facts: Facts) -> Value | None:
+    """What the person has there."""
     if isinstance(operand, Attribute):
         return facts.attribute(operand.name)
     if isinstance(operand, Interest):

@@ -53,6 +53,7 @@ class Constant:
     """Everyone or no one."""
 
     value: bool
+    column: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class InAudience:
     """Whether the person is in an audience package."""
 
     audience_id: str
+    column: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class InSegment:
     """Whether the person is in a segment of the profile."""
 
     segment_id: str
+    column: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
