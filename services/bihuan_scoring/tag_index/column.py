@@ -1,0 +1,152 @@
+"""
+Numbers of persons, so that a range is found exactly and without looking at everyone.
+
+A column of up to `SMALL` persons is a bitmap with the values beside it. A larger one is cut into up to 256 buckets by
+value: each is a bitmap with its values in the order of the persons, left out where all are the same, and after every
+16th comes the union of all before. A range is what lies between two such unions, some whole buckets, and of the two at
+its ends those persons whose value fits.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from pyroaring import BitMap
+
+from bihuan_scoring.tag_index.content import Content, Numbers, bitmap_of, persons_of
+from bihuan_shared.targeting import Span
+
+SMALL: Final = 8_192
+_PER_BUCKET: Final = 4_096
+_MOST_BUCKETS: Final = 256
+_RUN: Final = 16
+_SAMPLE: Final = 100_000
+
+
+def values_key(column: str) -> str:
+    """The values of a small column, in the order of its persons."""
+    return f"{column}\0v"
+
+
+def bounds_key(column: str) -> str:
+    """The least and the greatest value of each bucket, in two rows."""
+    return f"{column}\0b"
+
+
+def bucket_key(column: str, bucket: int) -> str:
+    """Persons and values of one bucket."""
+    return f"{column}\0#{bucket}"
+
+
+def run_key(column: str, run: int) -> str:
+    """Everyone in the buckets before number 16·`run`."""
+    return f"{column}\0r{run}"
+
+
+def put_column(
+    bitmaps: dict[str, BitMap], arrays: dict[str, Numbers], column: str, persons: Numbers, values: Numbers
+) -> None:
+    """Add a column; `persons` ascend, and `values` are theirs and no NaN."""
+    bitmaps[column] = bitmap_of(persons)
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    if len(persons) <= SMALL:
+        arrays[values_key(column)] = values
+        return
+    bucket_of = _buckets(values)
+    # Stable, so that persons ascend within a bucket.
+    order = np.argsort(bucket_of, kind="stable")
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(bucket_of[order])) + 1))
+    sorted_values = values[order]
+    lows = np.minimum.reduceat(sorted_values, starts)
+    highs = np.maximum.reduceat(sorted_values, starts)
+    arrays[bounds_key(column)] = np.stack([lows, highs])
+    so_far = BitMap()
+    ends = [*starts[1:].tolist(), len(values)]
+    for bucket, (start, end) in enumerate(zip(starts.tolist(), ends, strict=True)):
+        if bucket and bucket % _RUN == 0:
+            bitmaps[run_key(column, bucket // _RUN)] = so_far.copy()
+        found = bitmap_of(persons[order[start:end]])
+        bitmaps[bucket_key(column, bucket)] = found
+        so_far |= found
+        if lows[bucket] != highs[bucket]:
+            arrays[bucket_key(column, bucket)] = sorted_values[start:end].copy()
+
+
+def _buckets(values: Numbers) -> Numbers:
+    """The bucket of each value: one a value where these are few, else about as many persons in each."""
+    sample = values if len(values) <= _SAMPLE else values[:: len(values) // _SAMPLE]
+    cuts = np.unique(sample)
+    if len(cuts) > _MOST_BUCKETS:
+        cuts = _quantiles(sample, min(_MOST_BUCKETS, len(values) // _PER_BUCKET))
+    return np.searchsorted(cuts, values, side="right").astype(np.uint16)
+
+
+def _quantiles(sample: Numbers, wanted: int) -> Numbers:
+    """Values that cut the sample into like parts; one that is met several times is a part of its own."""
+    ordered = np.sort(sample)
+    cuts, met = np.unique(ordered[np.arange(1, wanted) * len(ordered) // wanted], return_counts=True)
+    return np.union1d(cuts, np.nextafter(cuts[met > 1], np.inf))
+
+
+def within(content: Content, column: str, span: Span) -> BitMap:
+    """Everyone whose value is in a span."""
+    bounds = content.arrays.get(bounds_key(column))
+    if bounds is None:
+        values = content.arrays.get(values_key(column))
+        return BitMap() if values is None else _fitting(content.bitmap(column), values, span)
+    lows, highs = bounds
+    first = int(np.searchsorted(highs, span.low, side="right" if span.low_open else "left"))
+    end = int(np.searchsorted(lows, span.high, side="left" if span.high_open else "right"))
+    if first >= end:
+        return BitMap()
+    whole_first = first + (float(lows[first]) not in span)
+    whole_end = end - (float(highs[end - 1]) not in span)
+    found = _whole(content, column, whole_first, whole_end)
+    for bucket in dict.fromkeys(edge for edge in (first, end - 1) if not whole_first <= edge < whole_end):
+        key = bucket_key(column, bucket)
+        found |= _fitting(content.bitmap(key), content.arrays[key], span)
+    return found
+
+
+def _fitting(persons: BitMap, values: Numbers, span: Span) -> BitMap:
+    above = values > span.low if span.low_open else values >= span.low
+    fits = above & (values < span.high if span.high_open else values <= span.high)
+    return bitmap_of(persons_of(persons)[fits])
+
+
+def _whole(content: Content, column: str, first: int, end: int) -> BitMap:
+    """Everyone in whole buckets; a set of its own."""
+    run_first, run_end = -(-first // _RUN), end // _RUN
+    if run_end - run_first < 1:
+        return _union(content, column, [*range(first, end)])
+    found = content.bitmap(run_key(column, run_end)) - content.bitmap(run_key(column, run_first))
+    return found | _union(content, column, [*range(first, run_first * _RUN), *range(run_end * _RUN, end)])
+
+
+def _union(content: Content, column: str, buckets: list[int]) -> BitMap:
+    return BitMap().union(*(content.bitmap(bucket_key(column, bucket)) for bucket in buckets))
+
+
+def columns_of(content: Content) -> Iterator[str]:
+    """The keys of all columns."""
+    for key in content.arrays:
+        column, _, part = key.rpartition("\0")
+        if part in {"v", "b"} and column:
+            yield column
+
+
+def values_of(content: Content, column: str) -> tuple[Numbers, Numbers]:
+    """Everyone in a column, ascending, and the values; nobody where there is no such column."""
+    bounds = content.arrays.get(bounds_key(column))
+    if bounds is None:
+        values = content.arrays.get(values_key(column))
+        return persons_of(content.bitmap(column)), np.empty(0) if values is None else values
+    keys = [bucket_key(column, bucket) for bucket in range(bounds.shape[1])]
+    found = [persons_of(content.bitmap(key)) for key in keys]
+    parts = [
+        content.arrays[key] if key in content.arrays else np.full(len(persons), low)
+        for key, persons, low in zip(keys, found, bounds[0], strict=True)
+    ]
+    persons = np.concatenate(found)
+    order = np.argsort(persons)
+    return persons[order], np.concatenate(parts)[order]
