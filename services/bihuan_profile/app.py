@@ -10,10 +10,12 @@ from uuid import uuid4
 import grpc
 
 from bihuan.profile.v1.profile_pb2_grpc import add_ProfileServiceServicer_to_server
+from bihuan_profile.changed_stream import ChangedPersons
 from bihuan_profile.domain.retention import Retention, retention_of
 from bihuan_profile.edge_journal import LakeEdges
 from bihuan_profile.journal import LakeHistory, LakeJournal, LakeRows
 from bihuan_profile.metrics import PERSONS_LAG, measure_population
+from bihuan_profile.profile_store.announcing import AnnouncingProfileStore
 from bihuan_profile.profile_store.in_redis import RedisProfileStore
 from bihuan_profile.profile_store.jobs import RedisJobs
 from bihuan_profile.profile_store.population_in_redis import RedisPopulationStore
@@ -46,12 +48,14 @@ async def build(settings: Settings) -> ServiceApp:
     """
     taxonomy = load_taxonomy(settings.taxonomy)
     client = await open_redis(settings.store_url())
+    changed = ChangedPersons(client)
     clock = clock_from(settings.clock)
     backoff = Backoff(random.Random(), asyncio.sleep)  # noqa: S311  # spreads load, no more
     lake = open_lake(settings.lake_url)
     await lake.warm_up()
     journal, edges, jobs = LakeJournal(lake), LakeEdges(lake), RedisJobs(client)
-    everything, retention = RedisProfileStore(client), retention_of(taxonomy)
+    plain, retention = RedisProfileStore(client), retention_of(taxonomy)
+    everything = AnnouncingProfileStore(plain, changed.tell) if settings.tell_changes else plain
     store = RetainingProfileStore(everything, clock, retention)
     profiles = ProfileFollower(store, backoff, journal, jobs)
     private = PrivateTags(RedisPrivateTagStore(client), time.monotonic)
@@ -95,6 +99,7 @@ async def build(settings: Settings) -> ServiceApp:
     await adopt(store, jobs, LakeHistory(lake))
 
     async def close() -> None:
+        await changed.close()
         await journal.close()
         await edges.close()
         await client.aclose()

@@ -7,7 +7,7 @@ import grpc
 
 from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
 from bihuan_profile import wire
-from bihuan_profile.domain.governance import Purpose
+from bihuan_profile.domain.governance import Purpose, permit_for_batch_work
 from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.retention import Retention
 from bihuan_profile.domain.taxonomy import Taxonomy
@@ -15,6 +15,7 @@ from bihuan_profile.domain.view import ProfileView
 from bihuan_profile.explaining_wire import explanation_message
 from bihuan_profile.held_wire import export_response
 from bihuan_profile.metrics import count_results
+from bihuan_profile.scanning_wire import scan_responses
 from bihuan_profile.social_wire import relations_of
 from bihuan_profile.tags_wire import private_tags_of, tag_message
 from bihuan_profile.use_cases import ingesting, knowing, relating
@@ -26,6 +27,7 @@ from bihuan_profile.use_cases.ports import Backoff, History, Jobs, Journal, Prof
 from bihuan_profile.use_cases.private_tags import PrivateTags, put_tags
 from bihuan_profile.use_cases.rebuilding import require_who_is_who
 from bihuan_profile.use_cases.relating import EdgeJournal
+from bihuan_profile.use_cases.scanning import Scan
 from bihuan_shared.callers import Role, current_caller
 from bihuan_shared.clock import Clock
 
@@ -130,15 +132,13 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
     async def ScanProfiles(  # noqa: N802
         self, request: profile_pb2.ScanProfilesRequest, _context: ScanContext
     ) -> AsyncIterator[profile_pb2.ScanProfilesResponse]:
-        """Every profile."""
-        purpose, advertisers = Purpose(request.purpose), frozenset(request.advertiser_ids)
+        """Every profile, or those of some persons."""
+        advertisers = frozenset(request.advertiser_ids)
         taxonomy = await self._private.for_advertisers(self._taxonomy, advertisers)
-        now_us, population = self._clock.now_us(), self._population()
-        async for batch in knowing.scan_profiles(self._store, taxonomy, now_us, purpose, population, advertisers):
-            answer = profile_pb2.ScanProfilesResponse()
-            for person_id, view in batch:
-                wire.fill_profile(answer.profiles.add(), person_id, view)
-            yield answer
+        permit = permit_for_batch_work(Purpose(request.purpose), advertisers)
+        scan = Scan(self._store, taxonomy, permit, self._population())
+        async for response in scan_responses(scan, request, self._clock):
+            yield response
 
     async def ExplainProfile(  # noqa: N802
         self, request: profile_pb2.ExplainProfileRequest, _context: ExplainContext

@@ -21,6 +21,8 @@ class Settings(ServerSettings):
     """Name of this process among the readers of the streams; unique, and stable over restarts."""
     event_shards: Annotated[int, Field(ge=1, le=1_024)] = 4
     """Number of shards of the stream of accepted events, as its writer cuts it."""
+    tell_changes: bool = True
+    """Whether each write is told on `st:{profiles:0}` before it is made, so that audiences follow within seconds."""
     population_interval_s: Annotated[float, Field(ge=0.2, le=86_400)] = 300.0
     """How often all persons are looked over for quintiles and expected spend, by one of the processes."""
     recent_share: Annotated[float, Field(ge=0, le=1)] = RECENT_SHARE

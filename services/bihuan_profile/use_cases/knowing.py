@@ -1,10 +1,10 @@
-"""Facts that are told, reads and scans."""
+"""Facts that are told, and reads."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bihuan_profile.domain.governance import Consent, Purpose, permit_by_consent, permit_for_batch_work
+from bihuan_profile.domain.governance import Consent, Purpose, permit_by_consent
 from bihuan_profile.domain.population import Population
 from bihuan_profile.domain.record import Fact, with_facts
 from bihuan_profile.domain.taxonomy import Taxonomy
@@ -15,7 +15,6 @@ from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Held, J
 from bihuan_profile.use_cases.updating import update
 from bihuan_shared.errors import FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
 
-SCAN_BATCH: Final = 500
 NO_ADVERTISERS: Final[frozenset[str]] = frozenset()
 
 
@@ -74,20 +73,6 @@ async def read_now(store: ProfileStore, person_ids: Sequence[int]) -> list[Held]
         for index, one in zip(moved, await store.read([held[index].moved_to for index in moved]), strict=True):
             held[index] = one
     raise Unavailable("persons are being merged; repeat the call")
-
-
-async def scan_profiles(
-    store: ProfileStore,
-    taxonomy: Taxonomy,
-    now_us: int,
-    purpose: Purpose,
-    population: Population | None = None,
-    advertiser_ids: frozenset[str] = NO_ADVERTISERS,
-) -> AsyncIterator[list[tuple[int, ProfileView]]]:
-    """Everyone, in batches of at most 500, as `purpose` allows; the social class is never told. Raises Unavailable."""
-    permit = permit_for_batch_work(purpose, advertiser_ids)
-    async for batch in store.scan(SCAN_BATCH):
-        yield [(person_id, release(record, permit, now_us, taxonomy, population)) for person_id, record in batch]
 
 
 async def set_attributes(

@@ -531,3 +531,31 @@ class PersonsChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PersonsChanged: _TypeAlias = PersonsChanged  # noqa: Y015
+
+@_typing.final
+class ProfilesChanged(_message.Message):
+    """Persons whose profiles are about to be written, on the stream `st:{profiles:0}`; profile is its one writer.
+
+    The message comes before the write, so that no write goes untold: whoever reads a profile again does so a while after
+    the message, when the write has been done or given up.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def person_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Whose."""
+
+    def __init__(
+        self,
+        *,
+        person_ids: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_ids", b"person_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProfilesChanged: _TypeAlias = ProfilesChanged  # noqa: Y015

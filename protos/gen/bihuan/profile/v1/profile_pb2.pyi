@@ -209,7 +209,7 @@ Global___Attribute: _TypeAlias = Attribute  # noqa: Y015
 
 @_typing.final
 class Interest(_message.Message):
-    """Interest in a tag, decayed to the time of the read."""
+    """Interest in a tag, decayed to the time of the read. One that is weaker than 1e-6 at both speeds is not told."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -219,9 +219,9 @@ class Interest(_message.Message):
     tag: _builtins.str
     """The tag, for example `category:tea`."""
     long_term: _builtins.float
-    """Weight with a half-life of weeks."""
+    """Weight with a half-life of 30 days."""
     instant: _builtins.float
-    """Weight with a half-life of minutes."""
+    """Weight with a half-life of 30 minutes."""
     def __init__(
         self,
         *,
@@ -473,6 +473,7 @@ class Profile(_message.Message):
     RELATIONS_FIELD_NUMBER: _builtins.int
     OWNED_ITEMS_FIELD_NUMBER: _builtins.int
     PREFERRED_SIZES_FIELD_NUMBER: _builtins.int
+    NEXT_CHANGE_TIME_FIELD_NUMBER: _builtins.int
     person_id: _builtins.int
     """Internal callers."""
     person_token: _builtins.str
@@ -513,6 +514,12 @@ class Profile(_message.Message):
     def preferred_sizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferredSize]:
         """Sizes by category."""
 
+    @_builtins.property
+    def next_change_time(self) -> _timestamp_pb2.Timestamp:
+        """When a segment or another rule says something else although nothing happens; absent where never, and told by
+        ScanProfiles only. What rests on the population may change at any time.
+        """
+
     def __init__(
         self,
         *,
@@ -528,10 +535,11 @@ class Profile(_message.Message):
         relations: _abc.Iterable[Global___Relation] | None = ...,
         owned_items: _abc.Iterable[Global___OwnedItem] | None = ...,
         preferred_sizes: _abc.Iterable[Global___PreferredSize] | None = ...,
+        next_change_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person", "person_id", b"person_id", "person_token", b"person_token", "rfm", b"rfm"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_change_time", b"next_change_time", "person", b"person", "person_id", b"person_id", "person_token", b"person_token", "rfm", b"rfm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activities", b"activities", "attributes", b"attributes", "empty", b"empty", "interests", b"interests", "owned_items", b"owned_items", "person", b"person", "person_id", b"person_id", "person_token", b"person_token", "preferred_sizes", b"preferred_sizes", "relations", b"relations", "rfm", b"rfm", "segments", b"segments", "withheld_count", b"withheld_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activities", b"activities", "attributes", b"attributes", "empty", b"empty", "interests", b"interests", "next_change_time", b"next_change_time", "owned_items", b"owned_items", "person", b"person", "person_id", b"person_id", "person_token", b"person_token", "preferred_sizes", b"preferred_sizes", "relations", b"relations", "rfm", b"rfm", "segments", b"segments", "withheld_count", b"withheld_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_person: _TypeAlias = _typing.Literal["person_id", "person_token"]  # noqa: Y015
     _WhichOneofArgType_person: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
@@ -943,21 +951,27 @@ class ScanProfilesRequest(_message.Message):
 
     PURPOSE_FIELD_NUMBER: _builtins.int
     ADVERTISER_IDS_FIELD_NUMBER: _builtins.int
+    PERSONS_FIELD_NUMBER: _builtins.int
     purpose: _common_pb2.Purpose.ValueType
     """What for."""
     @_builtins.property
     def advertiser_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Advertisers whose private tags are told too, those on whose behalf it is read; none: no private tags."""
 
+    @_builtins.property
+    def persons(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.PersonRef]:
+        """Of these persons only; of everyone where empty. Of a person under whose id nothing is held there is no answer."""
+
     def __init__(
         self,
         *,
         purpose: _common_pb2.Purpose.ValueType = ...,
         advertiser_ids: _abc.Iterable[_builtins.str] | None = ...,
+        persons: _abc.Iterable[_common_pb2.PersonRef] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_ids", b"advertiser_ids", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_ids", b"advertiser_ids", "persons", b"persons", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -970,18 +984,24 @@ class ScanProfilesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PROFILES_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def profiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Profile]:
         """Up to 500 profiles; a person may come twice when written meanwhile."""
+
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """As of when they are told."""
 
     def __init__(
         self,
         *,
         profiles: _abc.Iterable[Global___Profile] | None = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["profiles", b"profiles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["profiles", b"profiles", "read_time", b"read_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
