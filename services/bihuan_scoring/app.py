@@ -13,15 +13,19 @@ from bihuan_scoring.bitmap_store import BitmapFiles
 from bihuan_scoring.look_alike_files import LookAlikeFiles
 from bihuan_scoring.metrics import PERSONS_LAG
 from bihuan_scoring.model_wiring import open_models
+from bihuan_scoring.profile_changes import ProfileChanges
 from bihuan_scoring.profile_client import GrpcProfiles
 from bihuan_scoring.rpc.audiences import AudienceServicer
 from bihuan_scoring.rpc.scoring import ScoringServicer
 from bihuan_scoring.settings import Settings
+from bihuan_scoring.tag_index.keeping import Rules, TagIndexKeeper
+from bihuan_scoring.tag_index.listening import AudiencesListen
 from bihuan_scoring.training_job import TrainedModel, train_model
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
+from bihuan_scoring.use_cases.finding import Finder
 from bihuan_scoring.use_cases.look_alikes import LookAlikeBuilder
-from bihuan_shared.clock import clock_from
+from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.rpc.client import open_channel
@@ -46,13 +50,16 @@ async def build(settings: Settings) -> ServiceApp:
     profiles = GrpcProfiles(channel)
     audiences = Audiences(SqlAudienceStore(database), BitmapFiles(settings.state_dir / "audiences"), profiles)
     await audiences.load()
-    builder = AudienceBuilder(audiences, profiles, asyncio.sleep)
     files = LookAlikeFiles(settings.state_dir / "look_alikes")
     look_alikes = LookAlikeBuilder(audiences, profiles, files, clock.now_us, asyncio.sleep)
-
     redis = await open_redis(settings.redis_url) if settings.redis_url else None
+    keeper = _keeper(redis, audiences, profiles, clock, settings)
+    finder = Finder(audiences, keeper, clock)
+    builder = AudienceBuilder(audiences, profiles, asyncio.sleep, finder.members)
 
     async def close() -> None:
+        if keeper is not None:
+            await keeper.store()
         await channel.close()
         await database.close()
         if redis is not None:
@@ -66,7 +73,11 @@ async def build(settings: Settings) -> ServiceApp:
                 _register_scoring,
                 "bihuan.scoring.v1.ScoringService",
             ),
-            (AudienceServicer(audiences, clock), _register_audiences, "bihuan.scoring.v1.AudienceService"),
+            (
+                AudienceServicer(audiences, clock, profiles, finder),
+                _register_audiences,
+                "bihuan.scoring.v1.AudienceService",
+            ),
         ),
         ready=database.ping,
         background=(
@@ -74,9 +85,21 @@ async def build(settings: Settings) -> ServiceApp:
             ("look_alike_builder", look_alikes.run),
             *models.background,
             *_following(redis, audiences, settings),
+            *(() if keeper is None else (("tag_index", keeper.run),)),
         ),
         close=close,
     )
+
+
+def _keeper(
+    redis: RedisClient | None, audiences: Audiences, profiles: GrpcProfiles, clock: Clock, settings: Settings
+) -> TagIndexKeeper | None:
+    """There is no index without profiles, or without the stream that tells of their changes."""
+    if redis is None or not settings.profile_target or not settings.tag_index:
+        return None
+    rules = Rules(rebuild_s=settings.tag_index_rebuild_s, cache_bytes=settings.tag_index_cache_mib << 20)
+    folder = settings.state_dir / "tag_index"
+    return TagIndexKeeper(folder, profiles, ProfileChanges(redis), clock, rules, AudiencesListen(audiences))
 
 
 def _building(builder: AudienceBuilder, settings: Settings) -> Sequence[tuple[str, Callable[[], Awaitable[None]]]]:

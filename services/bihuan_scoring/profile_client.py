@@ -7,7 +7,9 @@ import grpc
 from bihuan.common.v1 import common_pb2
 from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
 from bihuan_scoring.domain.facts import PersonFacts
+from bihuan_scoring.domain.readings import Reading
 from bihuan_scoring.profile_facts import audience_facts
+from bihuan_shared.clock import to_us
 from bihuan_shared.targeting import TagType
 
 _TYPES = {
@@ -16,6 +18,7 @@ _TYPES = {
     profile_pb2.TAG_TYPE_FLAG: TagType.FLAG,
 }
 _SCAN_TIMEOUT_S = 3_600.0
+_REREAD_TIMEOUT_S = 5.0
 
 
 class GrpcProfiles:
@@ -41,3 +44,26 @@ class GrpcProfiles:
         async for response in self._stub.ScanProfiles(request, timeout=_SCAN_TIMEOUT_S):
             found = [audience_facts(profile) for profile in response.profiles]
             yield [person for person in found if person is not None]
+
+    async def readings(
+        self, person_ids: Sequence[int] = (), advertiser_ids: Collection[str] = ()
+    ) -> AsyncIterator[Sequence[Reading]]:
+        """
+        What may be used for targeting of some persons, at most 1,000, or of everyone, in batches.
+
+        Private tags are told of these advertisers, at most 512. Of who is erased or lives on under another id there is
+        nothing; a person of everyone may come twice.
+        """
+        persons = [common_pb2.PersonRef(person_id=person_id) for person_id in person_ids]
+        request = profile_pb2.ScanProfilesRequest(
+            purpose=common_pb2.PURPOSE_TARGETING, persons=persons, advertiser_ids=sorted(advertiser_ids)
+        )
+        timeout_s = _REREAD_TIMEOUT_S if persons else _SCAN_TIMEOUT_S
+        async for response in self._stub.ScanProfiles(request, timeout=timeout_s):
+            read_us = to_us(response.read_time)
+            yield [_reading(profile, read_us) for profile in response.profiles]
+
+
+def _reading(profile: profile_pb2.Profile, read_us: int) -> Reading:
+    due_us = to_us(profile.next_change_time) if profile.HasField("next_change_time") else 0
+    return Reading(profile.person_id, audience_facts(profile), read_us, due_us)

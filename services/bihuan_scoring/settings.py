@@ -47,6 +47,12 @@ class Settings(ServerSettings):
     """... and more than this above it ..."""
     latency_least: Annotated[int, Field(ge=20, le=1_000)] = 300
     """... on this many comparisons at the least."""
+    tag_index: bool = True
+    """Whether an index of everyone's tags is kept, where profile and Redis are set; profile must tell its changes."""
+    tag_index_rebuild_s: float = Field(default=21_600.0, ge=1.0, le=30 * 86_400.0)
+    """How often the index is built anew beside the old one, for what rests on the population and so on no change."""
+    tag_index_cache_mib: int = Field(default=1_024, ge=16, le=1_048_576)
+    """Memory for bitmaps that were read from the files of the index."""
 
     @field_validator("model_public_keys")
     @classmethod

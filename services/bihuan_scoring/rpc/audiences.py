@@ -4,11 +4,15 @@ import grpc
 
 from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc
 from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, NewAudience
+from bihuan_scoring.domain.reach import told_reach
 from bihuan_scoring.rpc.evidence import evidence_message
+from bihuan_scoring.rpc.explaining import membership_message
 from bihuan_scoring.use_cases.audiences import Audiences
+from bihuan_scoring.use_cases.finding import Finder, count_of
 from bihuan_scoring.use_cases.look_alikes import create_look_alike
+from bihuan_scoring.use_cases.membership import explain_audience, explain_expression
+from bihuan_scoring.use_cases.ports import Profiles
 from bihuan_shared.clock import Clock, to_timestamp, to_us
-from bihuan_shared.errors import NotYet
 
 CreateContext = grpc.aio.ServicerContext[audience_pb2.CreateAudienceRequest, audience_pb2.CreateAudienceResponse]
 GetContext = grpc.aio.ServicerContext[audience_pb2.GetAudienceRequest, audience_pb2.GetAudienceResponse]
@@ -21,6 +25,7 @@ MembersContext = grpc.aio.ServicerContext[
     audience_pb2.UpdateAudienceMembersRequest, audience_pb2.UpdateAudienceMembersResponse
 ]
 RefreshContext = grpc.aio.ServicerContext[audience_pb2.RefreshAudienceRequest, audience_pb2.RefreshAudienceResponse]
+WhyContext = grpc.aio.ServicerContext[audience_pb2.ExplainMembershipRequest, audience_pb2.ExplainMembershipResponse]
 DeleteContext = grpc.aio.ServicerContext[audience_pb2.DeleteAudienceRequest, audience_pb2.DeleteAudienceResponse]
 ErasureContext = grpc.aio.ServicerContext[audience_pb2.DeletePersonRequest, audience_pb2.DeletePersonResponse]
 
@@ -35,8 +40,10 @@ _STATES = {
 class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
     """`bihuan.scoring.v1.AudienceService`."""
 
-    def __init__(self, audiences: Audiences, clock: Clock) -> None:
+    def __init__(self, audiences: Audiences, clock: Clock, profiles: Profiles, finder: Finder) -> None:
         self._audiences = audiences
+        self._profiles = profiles
+        self._finder = finder
         self._clock = clock
 
     async def CreateAudience(  # noqa: N802
@@ -76,10 +83,26 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         )
 
     async def EstimateReach(  # noqa: N802
-        self, _request: audience_pb2.EstimateReachRequest, _context: ReachContext
+        self, request: audience_pb2.EstimateReachRequest, _context: ReachContext
     ) -> audience_pb2.EstimateReachResponse:
-        """Not built yet."""
-        raise NotYet("reach is not estimated yet")
+        """How many persons fit, as that may be told."""
+        reach = told_reach(
+            await count_of(self._audiences, self._profiles, self._finder, request.advertiser_id, request.expression)
+        )
+        return audience_pb2.EstimateReachResponse(reach=reach or 0, below_floor=reach is None)
+
+    async def ExplainMembership(  # noqa: N802
+        self, request: audience_pb2.ExplainMembershipRequest, _context: WhyContext
+    ) -> audience_pb2.ExplainMembershipResponse:
+        """Why a person fits or not, condition by condition."""
+        person_id = request.person.person_id
+        if request.WhichOneof("subject") == "audience_id":
+            found = await explain_audience(self._audiences, self._profiles, person_id, request.audience_id)
+        else:
+            found = await explain_expression(
+                self._audiences, self._profiles, person_id, request.advertiser_id, request.expression
+            )
+        return membership_message(found)
 
     async def BatchGetMemberships(  # noqa: N802
         self, request: audience_pb2.BatchGetMembershipsRequest, _context: MembershipContext

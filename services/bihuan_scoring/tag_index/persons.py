@@ -6,6 +6,7 @@ from typing import Final
 
 from pyroaring import BitMap, BitMap64
 
+from bihuan_scoring.domain.audiences import MemberSet
 from bihuan_scoring.tag_index.content import BLOCK_BITS
 
 Persons = Mapping[int, BitMap]
@@ -41,6 +42,23 @@ def block_of(serialized: bytes, block: int) -> BitMap:
             return found
         at += _BLOCK.size + len(found.serialize())
     return BitMap()
+
+
+class AudienceSets:
+    """Audiences as expressions over a segment need them: the members of one block, whole ids taken apart once."""
+
+    def __init__(self, audiences: Mapping[str, MemberSet]) -> None:
+        """Takes the sets as they are now, so they may change afterwards."""
+        self._serialized = {audience_id: members.serialize() for audience_id, members in audiences.items()}
+        self._blocks: dict[tuple[str, int], BitMap] = {}
+
+    def block(self, audience_id: str, block: int) -> BitMap:
+        """The members in one block; nobody where there is no such audience."""
+        key = audience_id, block
+        if key not in self._blocks:
+            serialized = self._serialized.get(audience_id)
+            self._blocks[key] = BitMap() if serialized is None else block_of(serialized, block)
+        return self._blocks[key]
 
 
 def size_of(persons: Persons) -> int:

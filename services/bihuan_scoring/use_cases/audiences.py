@@ -32,7 +32,7 @@ class Audiences(MemberLookup):
 
     def __init__(self, store: AudienceStore, sets: MemberSets, profiles: Profiles) -> None:
         super().__init__()
-        self._store = store
+        self.store = store
         self._sets = sets
         self._profiles = profiles
         self._erased: set[int] = set()
@@ -48,20 +48,19 @@ class Audiences(MemberLookup):
         Members that are missing or damaged are built again where an expression defines them; a list that is lost
         makes its audience FAILED, never silently smaller.
         """
-        self._erased = set(await self._store.erased())
-        self._absorbed = dict(await self._store.absorbed())
+        self._erased = set(await self.store.erased())
+        self._absorbed = dict(await self.store.absorbed())
         changed: list[Audience] = []
-        for audience in await self._store.all():
+        for audience in await self.store.all():
             if audience.state is AudienceState.READY:
                 try:
                     members = await asyncio.to_thread(self._sets.load, audience.members_name)
-                    self._members[audience.audience_id] = members
+                    self.held[audience.audience_id] = members
                 except FailedPrecondition as error:
                     lost = replace(audience, state=AudienceState.BUILDING)
                     changed.append(lost if audience.made_by_rule else lost.failed(error.detail))
-        await self._store.update(changed)
-        kept = frozenset(audience.members_name for audience in await self._store.all())
-        await asyncio.to_thread(self._sets.keep_only, kept)
+        await self.store.update(changed)
+        await self._tidy()
         self._wake()
 
     async def create_from_members(self, new: NewAudience, person_ids: Sequence[int]) -> Audience:
@@ -77,11 +76,11 @@ class Audiences(MemberLookup):
             existing = await self.same(new.audience_id, digest)
             if existing is not None:
                 return existing
-            self._settle(members)
+            self.settle(members)
             audience = new.building("", digest).ready(len(members))
             await asyncio.to_thread(self._sets.save, audience.members_name, members)
-            stored = await self._store.insert(audience)
-            self._members[new.audience_id] = members
+            stored = await self.store.insert(audience)
+            self.held[new.audience_id] = members
             return stored
 
     async def create_from_expression(self, new: NewAudience, expression: str) -> Audience:
@@ -110,35 +109,35 @@ class Audiences(MemberLookup):
             existing = await self.same(audience.audience_id, audience.definition_sha256)
             if existing is not None:
                 return existing
-            missing = sorted(needed - self._members.keys())
+            missing = sorted(needed - self.held.keys())
             if missing:
                 raise FailedPrecondition(f"the definition names an audience that is not ready: {missing[0]}")
-            stored = await self._store.insert(audience)
+            stored = await self.store.insert(audience)
             self._wake()
             return stored
 
     async def get(self, audience_id: str) -> Audience:
         """One audience; NotFound where there is none."""
-        audience = await self._store.get(audience_id)
+        audience = await self.store.get(audience_id)
         if audience is None:
             raise NotFound(f"no audience {audience_id}")
         return self._with_progress(audience)
 
     async def evidence(self, audience_id: str) -> str:
         """What speaks for a look-alike that is built; else empty."""
-        return await self._store.evidence(audience_id)
+        return await self.store.evidence(audience_id)
 
     async def page(self, advertiser_id: str, after_id: str, limit: int) -> tuple[Sequence[Audience], str]:
         """Audiences by id after `after_id`, and the id to go on from (empty: there are no more)."""
-        found = await self._store.page(advertiser_id, after_id, limit + 1)
+        found = await self.store.page(advertiser_id, after_id, limit + 1)
         shown = [self._with_progress(audience) for audience in found[:limit]]
         return shown, shown[-1].audience_id if len(found) > limit else ""
 
     async def delete(self, audience_id: str) -> bool:
         """Delete an audience; True where there was one."""
         async with self.changing:
-            deleted = await self._store.delete(audience_id)
-            self._members.pop(audience_id, None)
+            deleted = await self.store.delete(audience_id)
+            self.held.pop(audience_id, None)
             self.progress.pop(audience_id, None)
             self.refreshes.forget(audience_id)
             await self._tidy()
@@ -152,14 +151,14 @@ class Audiences(MemberLookup):
             changed: dict[Audience, MemberSet] = {}
             for audience_id in self.memberships(person_id):
                 audience = await self.get(audience_id)
-                members = self._members[audience_id].copy()
+                members = self.held[audience_id].copy()
                 members.discard(person_id)
                 changed[audience.ready(len(members))] = members
             for audience, members in changed.items():
                 await asyncio.to_thread(self._sets.save, audience.members_name, members)
-            await self._store.erase(person_id, list(changed))
+            await self.store.erase(person_id, list(changed))
             self._erased.add(person_id)
-            self._members |= {audience.audience_id: members for audience, members in changed.items()}
+            self.held |= {audience.audience_id: members for audience, members in changed.items()}
             await self._tidy()
             return len(changed)
 
@@ -178,22 +177,22 @@ class Audiences(MemberLookup):
             audience = await self.get(audience_id)
             if audience.advertiser_id != advertiser_id:
                 raise NotFound(f"no audience {audience_id}")
-            if audience.made_by_rule or audience_id not in self._members:
+            if audience.made_by_rule or audience_id not in self.held:
                 raise FailedPrecondition(f"audience {audience_id} is no list that is ready")
-            members = self._members[audience_id].copy()
+            members = self.held[audience_id].copy()
             settle(changed_by(members, add, remove), self._absorbed, self._erased)
-            if members.serialize() == self._members[audience_id].serialize():
+            if members.serialize() == self.held[audience_id].serialize():
                 return audience
             changed = audience.ready(len(members))
             await asyncio.to_thread(self._sets.save, changed.members_name, members)
-            await self._store.update([changed])
-            self._members[audience_id] = members
+            await self.store.update([changed])
+            self.held[audience_id] = members
             await self._tidy()
             return changed
 
     async def followed(self) -> int:
         """The last change of who is who that was followed."""
-        return await self._store.followed()
+        return await self.store.followed()
 
     async def follow(self, change: PersonsChange) -> None:
         """
@@ -203,13 +202,13 @@ class Audiences(MemberLookup):
         them, and a copy would put a stranger into an audience. The other parts come in when the audience is built anew.
         """
         async with self.changing:
-            if change.change_id <= await self._store.followed():
+            if change.change_id <= await self.store.followed():
                 return
             changed: dict[Audience, MemberSet] = {}
             gone = (*change.absorbed_ids, *change.erased_ids)
             for audience_id in sorted({name for one in gone for name in self.memberships(one)}):
                 audience = await self.get(audience_id)
-                members = self._members[audience_id].copy()
+                members = self.held[audience_id].copy()
                 for person_id in gone:
                     members.discard(person_id)
                 if change.survivor_id:
@@ -217,19 +216,20 @@ class Audiences(MemberLookup):
                 changed[audience.ready(len(members))] = members
             for audience, members in changed.items():
                 await asyncio.to_thread(self._sets.save, audience.members_name, members)
-            await self._store.follow(change, list(changed))
+            await self.store.follow(change, list(changed))
             self._erased |= set(change.erased_ids)
             for person_id in change.part_ids:
                 self._absorbed.pop(person_id, None)
             self._absorbed |= dict.fromkeys(change.absorbed_ids, change.survivor_id)
-            self._members |= {audience.audience_id: members for audience, members in changed.items()}
+            self.held |= {audience.audience_id: members for audience, members in changed.items()}
             await self._tidy()
 
     def _wake(self) -> None:
         self.waiting.set()
         self.look_alikes_waiting.set()
 
-    def _settle(self, members: MemberSet) -> None:
+    def settle(self, members: MemberSet) -> None:
+        """Put survivors in place of absorbed persons, and take every erased person out."""
         settle(members, self._absorbed, self._erased)
 
     async def refresh(self, audience_id: str, advertiser_id: str) -> Audience:
@@ -249,7 +249,7 @@ class Audiences(MemberLookup):
 
     async def refresh_all(self) -> None:
         """Ask for every audience of an expression to be built anew."""
-        self.refreshes.ask([audience.audience_id for audience in await self._store.all() if audience.expression])
+        self.refreshes.ask([audience.audience_id for audience in await self.store.all() if audience.expression])
         self.waiting.set()
 
     async def publish(self, audience: Audience, members: MemberSet, evidence: str = "") -> None:
@@ -258,30 +258,30 @@ class Audiences(MemberLookup):
 
         Nothing happens where it was deleted, or deleted and defined anew, meanwhile.
         """
-        current = await self._store.get(audience.audience_id)
+        current = await self.store.get(audience.audience_id)
         if current is None or current.definition_sha256 != audience.definition_sha256:
             return
         settle(members, self._absorbed, self._erased)
         ready = current.ready(len(members))
         await asyncio.to_thread(self._sets.save, ready.members_name, members)
         if evidence:
-            await self._store.put_evidence(audience.audience_id, evidence)
-        await self._store.update([ready])
-        self._members[audience.audience_id] = members
+            await self.store.put_evidence(audience.audience_id, evidence)
+        await self.store.update([ready])
+        self.held[audience.audience_id] = members
         self.progress.pop(audience.audience_id, None)
 
     async def give_up(self, audience: Audience, failure: str) -> None:
         """The building of an audience failed for good; where it was built before, its members stay."""
         async with self.changing:
-            current = await self._store.get(audience.audience_id)
+            current = await self.store.get(audience.audience_id)
             if current is not None and current.definition_sha256 == audience.definition_sha256:
-                await self._store.update([current.failed(failure)])
+                await self.store.update([current.failed(failure)])
         self.progress.pop(audience.audience_id, None)
         self.refreshes.forget(audience.audience_id)
 
     async def to_build(self) -> Sequence[Audience]:
         """Audiences that wait to be built, for the first time or anew; look-alikes among them."""
-        return [one for one in await self._store.all() if self._waits(one)]
+        return [one for one in await self.store.all() if self._waits(one)]
 
     def build_set(self, person_ids: Sequence[int]) -> MemberSet:
         """A set of persons; blocks."""
@@ -289,11 +289,11 @@ class Audiences(MemberLookup):
 
     async def same(self, audience_id: str, digest: str) -> Audience | None:
         """The audience of that id and definition; AlreadyExists where the definition is another."""
-        existing = await self._store.get(audience_id)
+        existing = await self.store.get(audience_id)
         if existing is not None and existing.definition_sha256 != digest:
             raise AlreadyExists(f"audience {audience_id} exists with another definition")
         return None if existing is None else self._with_progress(existing)
 
     async def _tidy(self) -> None:
-        kept = frozenset(audience.members_name for audience in await self._store.all())
+        kept = frozenset(audience.members_name for audience in await self.store.all())
         await asyncio.to_thread(self._sets.keep_only, kept)

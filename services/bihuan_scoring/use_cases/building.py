@@ -1,16 +1,21 @@
-"""Building audiences from expressions, in the background: one scan of all profiles for all that wait."""
+"""
+Building audiences from expressions, in the background.
+
+An index answers where that is up to date, else one scan of all profiles for all that wait.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import structlog
 
-from bihuan_scoring.domain.audiences import Audience, estimated_progress
+from bihuan_scoring.domain.audiences import Audience, MemberSet, estimated_progress
 from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.use_cases.audiences import Audiences
+from bihuan_scoring.use_cases.expression_facts import ExpressionFacts
 from bihuan_scoring.use_cases.ports import Profiles
 from bihuan_shared.errors import BihuanError, InvalidArgument, Unavailable
-from bihuan_shared.targeting import Expression, TagType, Value, check, evaluate, namespace_in, parse, references
+from bihuan_shared.targeting import Expression, TagType, check, evaluate, namespace_in, parse, references
 
 _log = structlog.get_logger("bihuan.scoring")
 
@@ -19,14 +24,21 @@ MAX_AT_ONCE = 512
 _ATTEMPTS = 8
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
-_NO_INTEREST = (0.0, 0.0)
 
 
 class AudienceBuilder:
     """Builds whatever waits, as long as it runs. What an interruption leaves unbuilt is built after the next start."""
 
-    def __init__(self, audiences: Audiences, profiles: Profiles, sleep: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        audiences: Audiences,
+        profiles: Profiles,
+        sleep: Callable[[float], Awaitable[None]],
+        find: Callable[[Expression], Awaitable[MemberSet | None]] | None = None,
+    ) -> None:
+        """`find` tells who fits an expression without a scan, or None."""
         self._audiences = audiences
+        self._find = find
         self._profiles = profiles
         self._sleep = sleep
         self._expected_persons = 0
@@ -77,8 +89,13 @@ class AudienceBuilder:
 
     async def _build(self, waiting: Sequence[Audience]) -> None:
         expressions, advertisers, postponed = await self._parsed(waiting)
+        asked = self._audiences.refreshes.asked()
+        for audience in waiting:
+            expression = expressions.get(audience.audience_id)
+            if expression is not None and await self._answered(audience, expression, asked):
+                del expressions[audience.audience_id]
         if expressions:
-            await self._scan(waiting, expressions, advertisers)
+            await self._scan(waiting, expressions, advertisers, asked)
         if postponed:
             # Profile's store has lost them; the gateway, which keeps them, puts them again.
             raise Unavailable("private tags that an audience names are not known just now")
@@ -108,9 +125,12 @@ class AudienceBuilder:
         return expressions, advertisers, postponed
 
     async def _scan(
-        self, waiting: Sequence[Audience], expressions: Mapping[str, Expression], advertisers: Collection[str]
+        self,
+        waiting: Sequence[Audience],
+        expressions: Mapping[str, Expression],
+        advertisers: Collection[str],
+        asked: Mapping[str, int],
     ) -> None:
-        asked = self._audiences.refreshes.asked()
         found: dict[str, set[int]] = {audience_id: set() for audience_id in expressions}
         scanned = 0
         async for persons in self._profiles.scan(advertisers):
@@ -124,41 +144,31 @@ class AudienceBuilder:
                 if audience.audience_id in found:
                     person_ids = sorted(found[audience.audience_id])
                     members = await asyncio.to_thread(self._audiences.build_set, person_ids)
-                    await self._audiences.publish(audience, members)
-                    self._audiences.refreshes.done(audience.audience_id, asked.get(audience.audience_id))
+                    await self._publish(audience, members, asked)
+
+    async def _answered(self, audience: Audience, expression: Expression, asked: Mapping[str, int]) -> bool:
+        """Whether the index told who fits, so that the audience is built."""
+        if self._find is None:
+            return False
+        # What the index learns from now on is put into the audience after it was published, as that takes the lock too.
+        async with self._audiences.changing:
+            members = await self._find(expression)
+            if members is not None:
+                await self._publish(audience, members, asked)
+        return members is not None
+
+    async def _publish(self, audience: Audience, members: MemberSet, asked: Mapping[str, int]) -> None:
+        await self._audiences.publish(audience, members)
+        self._audiences.refreshes.done(audience.audience_id, asked.get(audience.audience_id))
 
     def _match(
         self, persons: Sequence[PersonFacts], expressions: Mapping[str, Expression], found: Mapping[str, set[int]]
     ) -> None:
         for person in persons:
-            facts = _Facts(person, self._audiences)
+            facts = ExpressionFacts(person, self._audiences)
             for audience_id, expression in expressions.items():
                 if evaluate(expression, facts):
                     found[audience_id].add(person.person_id)
                 else:
                     # A person may come twice; what was written last counts.
                     found[audience_id].discard(person.person_id)
-
-
-class _Facts:
-    """A person as expressions see it."""
-
-    def __init__(self, person: PersonFacts, audiences: Audiences) -> None:
-        self._person = person
-        self._audiences = audiences
-        self._interests = {tag: (long_term, instant) for tag, long_term, instant in person.interests}
-
-    def attribute(self, name: str, /) -> Value | None:
-        return self._person.attributes.get(name)
-
-    def interest(self, tag: str, /) -> float:
-        return self._interests.get(tag, _NO_INTEREST)[0]
-
-    def instant_interest(self, tag: str, /) -> float:
-        return self._interests.get(tag, _NO_INTEREST)[1]
-
-    def in_audience(self, audience_id: str, /) -> bool:
-        return self._audiences.contains(audience_id, self._person.person_id)
-
-    def in_segment(self, segment_id: str, /) -> bool:
-        return segment_id in self._person.segments

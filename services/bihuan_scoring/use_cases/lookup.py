@@ -10,23 +10,23 @@ class MemberLookup:
     """Members in memory, and how far the building is."""
 
     def __init__(self) -> None:
-        self._members: dict[str, MemberSet] = {}
+        self.held: dict[str, MemberSet] = {}
         self.progress: dict[str, float] = {}
         """How far the building of each audience is, in [0, 1)."""
         self.refreshes = Refreshes()
 
     def memberships(self, person_id: int) -> list[str]:
         """Ids of the ready audiences that a person is in, sorted."""
-        return sorted(audience_id for audience_id, members in self._members.items() if person_id in members)
+        return sorted(audience_id for audience_id, members in self.held.items() if person_id in members)
 
     def contains(self, audience_id: str, person_id: int) -> bool:
         """True where the person is in the audience, and the audience is ready."""
-        members = self._members.get(audience_id)
+        members = self.held.get(audience_id)
         return members is not None and person_id in members
 
     def members(self, audience_id: str) -> MemberSet | None:
         """The members of an audience that is ready, to be read only."""
-        return self._members.get(audience_id)
+        return self.held.get(audience_id)
 
     def _with_progress(self, audience: Audience) -> Audience:
         if not self._waits(audience):

@@ -11,9 +11,10 @@ from bihuan_scoring.domain.audiences import Audience, LookAlikeOf, MemberSet
 from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.domain.interest_match import Floats
 from bihuan_scoring.domain.models import ModelInfo
+from bihuan_scoring.domain.readings import Reading
 from bihuan_scoring.domain.rollout import Serving
 from bihuan_shared.person_change import PersonsChange
-from bihuan_shared.targeting import References, TagType
+from bihuan_shared.targeting import Expression, References, TagType
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,4 +260,25 @@ class Profiles(Protocol):
 
         Private tags are told of these advertisers, at most 512.
         """
+        ...
+
+    def readings(
+        self, person_ids: Sequence[int] = (), advertiser_ids: Collection[str] = ()
+    ) -> AsyncIterator[Sequence[Reading]]:
+        """
+        What may be used for targeting of some persons, at most 1,000, or of everyone, in batches.
+
+        Private tags are told of these advertisers, at most 512. Of who is erased or lives on under another id there is
+        nothing; a person of everyone may come twice.
+        """
+        ...
+
+
+class Everyone(Protocol):
+    """Everyone at once, where what is known is up to date."""
+
+    async def members(
+        self, expression: Expression, audiences: Mapping[str, MemberSet], now_us: int
+    ) -> MemberSet | None:
+        """Everyone who fits a checked expression, as a set of its own; None where that has to be found otherwise."""
         ...

@@ -28,7 +28,6 @@ from bihuan_shared.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
-    NotYet,
     PermissionDenied,
 )
 from bihuan_shared.rpc.client import open_channel
@@ -277,12 +276,6 @@ async def test_wrong_expression_says_where(stack: Stack) -> None:
         await stack.audiences.CreateAudience(_create("x", expression="shoe == 3"))
     assert raised.value.reason == "EXPRESSION_INVALID"
     assert "column 1" in raised.value.detail
-
-
-async def test_what_comes_later_says_so(stack: Stack) -> None:
-    audiences = stack.audiences
-    with pytest.raises(NotYet):
-        await audiences.EstimateReach(audience_pb2.EstimateReachRequest(expression='gender == "f"'))
 
 
 async def test_partners_may_not_publish_nor_name_persons(stack: Stack) -> None:

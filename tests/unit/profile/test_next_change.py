@@ -7,25 +7,28 @@ from bihuan_profile.domain.behaviour import Behaviour, Event
 from bihuan_profile.domain.governance import Purpose, permit_for_batch_work
 from bihuan_profile.domain.next_change import next_change_us
 from bihuan_profile.domain.record import EMPTY, Record, fold
-from bihuan_profile.domain.taxonomy import TAXONOMY
 from bihuan_profile.domain.view import release
+from bihuan_profile.taxonomy_file import packaged_taxonomy
 from bihuan_shared.clock import DAY_US, MINUTE_US
 
 NOW_US = 1_500_000_000_000_000
+TAXONOMY = packaged_taxonomy()
 PERMIT = permit_for_batch_work(Purpose.TARGETING)
 HISTORIES = st.lists(st.tuples(st.sampled_from(Behaviour), st.integers(0, 400)), max_size=6)
 
 
 def _record(history: list[tuple[Behaviour, int]], ahead_us: int = 0) -> Record:
     events = [
-        Event(1, str(at), behaviour, NOW_US - days * DAY_US + ahead_us) for at, (behaviour, days) in enumerate(history)
+        Event(1, str(at), behaviour, NOW_US - days * DAY_US + ahead_us, ("brand:acme",))
+        for at, (behaviour, days) in enumerate(history)
     ]
     return fold(EMPTY, events)
 
 
 def _told(record: Record, now_us: int) -> tuple[object, ...]:
     view = release(record, PERMIT, now_us, TAXONOMY)
-    return view.segments, tuple((one.name, one.fact.value) for one in view.attributes)
+    relations = tuple((one.brand, one.stage, one.aipl) for one in view.relations)
+    return view.segments, relations, tuple((one.name, one.fact.value) for one in view.attributes)
 
 
 @given(HISTORIES, st.integers(0, 400))

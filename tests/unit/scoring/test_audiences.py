@@ -10,6 +10,7 @@ from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
 from bihuan_scoring.bitmap_store import BitmapFiles
 from bihuan_scoring.domain.audiences import AudienceState, NewAudience, estimated_progress
 from bihuan_scoring.domain.facts import PersonFacts
+from bihuan_scoring.domain.readings import Reading
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
@@ -45,6 +46,11 @@ class FakeProfiles:
             self.failures -= 1
             raise Unavailable("the profile service does not answer")
         yield self.persons[1:]
+
+    async def readings(
+        self, person_ids: Sequence[int] = (), advertiser_ids: Collection[str] = ()
+    ) -> AsyncIterator[Sequence[Reading]]:
+        yield [Reading(one.person_id, one, 0) for one in self.persons if not person_ids or one.person_id in person_ids]
 
 
 class World:

@@ -13,6 +13,7 @@ from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
 from bihuan_scoring.bitmap_store import BitmapFiles
 from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, NewAudience
 from bihuan_scoring.domain.facts import PersonFacts
+from bihuan_scoring.domain.readings import Reading
 from bihuan_scoring.look_alike_files import LookAlikeFiles
 from bihuan_scoring.lookalike.evidence import Evidence
 from bihuan_scoring.rpc.evidence import evidence_message
@@ -48,6 +49,11 @@ class Profiles:
             raise Unavailable("the profile service does not answer")
         # A person that is written meanwhile comes twice.
         yield PEOPLE[690:]
+
+    async def readings(
+        self, person_ids: Sequence[int] = (), advertiser_ids: Collection[str] = ()
+    ) -> AsyncIterator[Sequence[Reading]]:
+        yield [Reading(one.person_id, one, AS_OF_US) for one in PEOPLE if one.person_id in person_ids]
 
 
 class World:

@@ -49,6 +49,34 @@ AUDIENCE_STATE_FAILED: AudienceState.ValueType  # 3
 """The building failed; see `failure`."""
 Global___AudienceState: _TypeAlias = AudienceState  # noqa: Y015
 
+class _ConditionOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConditionOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConditionOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONDITION_OUTCOME_UNSPECIFIED: _ConditionOutcome.ValueType  # 0
+    """Not used."""
+    CONDITION_OUTCOME_HOLDS: _ConditionOutcome.ValueType  # 1
+    """It does."""
+    CONDITION_OUTCOME_FAILS: _ConditionOutcome.ValueType  # 2
+    """It does not."""
+    CONDITION_OUTCOME_UNKNOWN: _ConditionOutcome.ValueType  # 3
+    """That depends on what is withheld."""
+
+class ConditionOutcome(_ConditionOutcome, metaclass=_ConditionOutcomeEnumTypeWrapper):
+    """Whether a condition holds."""
+
+CONDITION_OUTCOME_UNSPECIFIED: ConditionOutcome.ValueType  # 0
+"""Not used."""
+CONDITION_OUTCOME_HOLDS: ConditionOutcome.ValueType  # 1
+"""It does."""
+CONDITION_OUTCOME_FAILS: ConditionOutcome.ValueType  # 2
+"""It does not."""
+CONDITION_OUTCOME_UNKNOWN: ConditionOutcome.ValueType  # 3
+"""That depends on what is withheld."""
+Global___ConditionOutcome: _TypeAlias = ConditionOutcome  # noqa: Y015
+
 @_typing.final
 class MemberList(_message.Message):
     """A list of persons."""
@@ -598,16 +626,20 @@ class EstimateReachRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPRESSION_FIELD_NUMBER: _builtins.int
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
     expression: _builtins.str
     """A targeting expression."""
+    advertiser_id: _builtins.str
+    """On whose behalf: its private tags may be named too."""
     def __init__(
         self,
         *,
         expression: _builtins.str = ...,
+        advertiser_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expression", b"expression"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "expression", b"expression"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -622,9 +654,9 @@ class EstimateReachResponse(_message.Message):
     REACH_FIELD_NUMBER: _builtins.int
     BELOW_FLOOR_FIELD_NUMBER: _builtins.int
     reach: _builtins.int
-    """About how many persons."""
+    """About how many persons, to the nearest ten."""
     below_floor: _builtins.bool
-    """True where it is below the privacy floor, and `reach` is 0."""
+    """True where it is below the privacy floor of 50, and `reach` is 0."""
     def __init__(
         self,
         *,
@@ -912,3 +944,127 @@ class DeletePersonResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeletePersonResponse: _TypeAlias = DeletePersonResponse  # noqa: Y015
+
+@_typing.final
+class ExplainMembershipRequest(_message.Message):
+    """Request of ExplainMembership."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: _builtins.int
+    AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    audience_id: _builtins.str
+    """An audience."""
+    expression: _builtins.str
+    """A targeting expression over tags."""
+    advertiser_id: _builtins.str
+    """On whose behalf an expression is asked: its private tags may be named too. An audience has its own."""
+    @_builtins.property
+    def person(self) -> _common_pb2.PersonRef:
+        """Who."""
+
+    def __init__(
+        self,
+        *,
+        person: _common_pb2.PersonRef | None = ...,
+        audience_id: _builtins.str = ...,
+        expression: _builtins.str = ...,
+        advertiser_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience_id", b"audience_id", "expression", b"expression", "person", b"person", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "audience_id", b"audience_id", "expression", b"expression", "person", b"person", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["audience_id", "expression"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___ExplainMembershipRequest: _TypeAlias = ExplainMembershipRequest  # noqa: Y015
+
+@_typing.final
+class ConditionReason(_message.Message):
+    """One condition of an expression."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    TEXT_VALUE_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The condition, in canonical form."""
+    column: _builtins.int
+    """Where it is in `expression`, in characters from 1."""
+    text_value: _builtins.str
+    """A text."""
+    number: _builtins.float
+    """A number, or the strength of an interest."""
+    flag: _builtins.bool
+    """A yes or no, or membership."""
+    outcome: Global___ConditionOutcome.ValueType
+    """Whether it holds."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        column: _builtins.int = ...,
+        text_value: _builtins.str = ...,
+        number: _builtins.float = ...,
+        flag: _builtins.bool = ...,
+        outcome: Global___ConditionOutcome.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "number", b"number", "text_value", b"text_value", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "flag", b"flag", "number", b"number", "outcome", b"outcome", "text", b"text", "text_value", b"text_value", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["text_value", "number", "flag"]  # noqa: Y015
+    _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
+
+Global___ConditionReason: _TypeAlias = ConditionReason  # noqa: Y015
+
+@_typing.final
+class ExplainMembershipResponse(_message.Message):
+    """Response of ExplainMembership."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHES_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    matches: _builtins.bool
+    """Whether the person fits now; of an audience that is a list, whether the person is in it. What is not known does not
+    hold.
+    """
+    outcome: Global___ConditionOutcome.ValueType
+    """The same, but UNKNOWN where what is withheld could turn it."""
+    member: _builtins.bool
+    """Whether the person is in the audience as it was last built; false for an expression."""
+    expression: _builtins.str
+    """The expression in canonical form; empty for a list."""
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConditionReason]:
+        """Its conditions, in the order of the text."""
+
+    def __init__(
+        self,
+        *,
+        matches: _builtins.bool = ...,
+        outcome: Global___ConditionOutcome.ValueType = ...,
+        member: _builtins.bool = ...,
+        expression: _builtins.str = ...,
+        reasons: _abc.Iterable[Global___ConditionReason] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expression", b"expression", "matches", b"matches", "member", b"member", "outcome", b"outcome", "reasons", b"reasons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainMembershipResponse: _TypeAlias = ExplainMembershipResponse  # noqa: Y015

@@ -55,6 +55,11 @@ class AudienceServiceStub:
                 request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.EstimateReachRequest.SerializeToString,
                 response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.EstimateReachResponse.FromString,
                 _registered_method=True)
+        self.ExplainMembership = channel.unary_unary(
+                '/bihuan.scoring.v1.AudienceService/ExplainMembership',
+                request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExplainMembershipRequest.SerializeToString,
+                response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExplainMembershipResponse.FromString,
+                _registered_method=True)
         self.BatchGetMemberships = channel.unary_unary(
                 '/bihuan.scoring.v1.AudienceService/BatchGetMemberships',
                 request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsRequest.SerializeToString,
@@ -109,7 +114,14 @@ class AudienceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EstimateReach(self, request, context):
-        """Estimates how many persons an expression reaches. Not built yet.
+        """Estimates how many persons an expression reaches. FAILED_PRECONDITION where it names an audience that is not ready.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainMembership(self, request, context):
+        """Says condition by condition why a person fits an expression, or why not, by what may be used for targeting now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,6 +186,11 @@ def add_AudienceServiceServicer_to_server(servicer, server):
                     servicer.EstimateReach,
                     request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.EstimateReachRequest.FromString,
                     response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.EstimateReachResponse.SerializeToString,
+            ),
+            'ExplainMembership': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainMembership,
+                    request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExplainMembershipRequest.FromString,
+                    response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExplainMembershipResponse.SerializeToString,
             ),
             'BatchGetMemberships': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchGetMemberships,
@@ -310,6 +327,33 @@ class AudienceService:
             '/bihuan.scoring.v1.AudienceService/EstimateReach',
             bihuan_dot_scoring_dot_v1_dot_audience__pb2.EstimateReachRequest.SerializeToString,
             bihuan_dot_scoring_dot_v1_dot_audience__pb2.EstimateReachResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainMembership(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.scoring.v1.AudienceService/ExplainMembership',
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExplainMembershipRequest.SerializeToString,
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExplainMembershipResponse.FromString,
             options,
             channel_credentials,
             insecure,

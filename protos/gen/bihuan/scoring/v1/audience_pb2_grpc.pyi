@@ -42,7 +42,9 @@ class AudienceServiceStub:
     ListAudiences: _grpc.UnaryUnaryMultiCallable[_audience_pb2.ListAudiencesRequest, _audience_pb2.ListAudiencesResponse]
     """Lists audiences by id."""
     EstimateReach: _grpc.UnaryUnaryMultiCallable[_audience_pb2.EstimateReachRequest, _audience_pb2.EstimateReachResponse]
-    """Estimates how many persons an expression reaches. Not built yet."""
+    """Estimates how many persons an expression reaches. FAILED_PRECONDITION where it names an audience that is not ready."""
+    ExplainMembership: _grpc.UnaryUnaryMultiCallable[_audience_pb2.ExplainMembershipRequest, _audience_pb2.ExplainMembershipResponse]
+    """Says condition by condition why a person fits an expression, or why not, by what may be used for targeting now."""
     BatchGetMemberships: _grpc.UnaryUnaryMultiCallable[_audience_pb2.BatchGetMembershipsRequest, _audience_pb2.BatchGetMembershipsResponse]
     """Tells which audiences up to 1,000 persons are in."""
     UpdateAudienceMembers: _grpc.UnaryUnaryMultiCallable[_audience_pb2.UpdateAudienceMembersRequest, _audience_pb2.UpdateAudienceMembersResponse]
@@ -72,7 +74,9 @@ class AudienceServiceAsyncStub(AudienceServiceStub):
     ListAudiences: _aio.UnaryUnaryMultiCallable[_audience_pb2.ListAudiencesRequest, _audience_pb2.ListAudiencesResponse]  # type: ignore[assignment]
     """Lists audiences by id."""
     EstimateReach: _aio.UnaryUnaryMultiCallable[_audience_pb2.EstimateReachRequest, _audience_pb2.EstimateReachResponse]  # type: ignore[assignment]
-    """Estimates how many persons an expression reaches. Not built yet."""
+    """Estimates how many persons an expression reaches. FAILED_PRECONDITION where it names an audience that is not ready."""
+    ExplainMembership: _aio.UnaryUnaryMultiCallable[_audience_pb2.ExplainMembershipRequest, _audience_pb2.ExplainMembershipResponse]  # type: ignore[assignment]
+    """Says condition by condition why a person fits an expression, or why not, by what may be used for targeting now."""
     BatchGetMemberships: _aio.UnaryUnaryMultiCallable[_audience_pb2.BatchGetMembershipsRequest, _audience_pb2.BatchGetMembershipsResponse]  # type: ignore[assignment]
     """Tells which audiences up to 1,000 persons are in."""
     UpdateAudienceMembers: _aio.UnaryUnaryMultiCallable[_audience_pb2.UpdateAudienceMembersRequest, _audience_pb2.UpdateAudienceMembersResponse]  # type: ignore[assignment]
@@ -123,7 +127,15 @@ class AudienceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audience_pb2.EstimateReachRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audience_pb2.EstimateReachResponse, _abc.Awaitable[_audience_pb2.EstimateReachResponse]]:
-        """Estimates how many persons an expression reaches. Not built yet."""
+        """Estimates how many persons an expression reaches. FAILED_PRECONDITION where it names an audience that is not ready."""
+
+    @_abc_1.abstractmethod
+    def ExplainMembership(
+        self,
+        request: _audience_pb2.ExplainMembershipRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audience_pb2.ExplainMembershipResponse, _abc.Awaitable[_audience_pb2.ExplainMembershipResponse]]:
+        """Says condition by condition why a person fits an expression, or why not, by what may be used for targeting now."""
 
     @_abc_1.abstractmethod
     def BatchGetMemberships(
