@@ -116,7 +116,9 @@ def _fitting(persons: BitMap, values: Numbers, span: Span) -> BitMap:
 
 def _whole(content: Content, column: str, first: int, end: int) -> BitMap:
     """Everyone in whole buckets; a set of its own."""
-    run_first, run_end = -(-first // _RUN), end // _RUN
+    # There is a union before every 16th bucket, so none of all where their number is a multiple of that.
+    last_run = (content.arrays[bounds_key(column)].shape[1] - 1) // _RUN
+    run_first, run_end = -(-first // _RUN), min(end // _RUN, last_run)
     if run_end - run_first < 1:
         return _union(content, column, [*range(first, end)])
     found = content.bitmap(run_key(column, run_end)) - content.bitmap(run_key(column, run_first))
