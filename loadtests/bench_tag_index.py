@@ -57,12 +57,12 @@ SHARES: Final[Mapping[str, tuple[float, ...]]] = {
 EXPRESSION: Final = (
     '(gender == "f" and age in 25..34 and interest("skincare") > 0.25 and not segment("lapsed")) '
     'or (member and region in ["r3", "r7"] and spend >= 120 and not interest("shoes") > 0.5) '
-    'or (device == "tv" and language != "en" and age < 40)'
+    'or (device == "tv" and language != "en")'
 )
 SQL: Final = (
     "SELECT count(*) FROM people WHERE (gender = 0 AND age BETWEEN 25 AND 34 AND skincare > 0.25 AND NOT lapsed) "
     "OR (member AND region IN (3, 7) AND coalesce(spend >= 120, false) AND NOT coalesce(shoes > 0.5, false)) "
-    "OR (device = 3 AND language <> 0 AND age < 40)"
+    "OR (device = 3 AND language <> 0)"
 )
 
 Numbers = npt.NDArray[Any]

@@ -2,9 +2,9 @@
 Numbers of persons, so that a range is found exactly and without looking at everyone.
 
 A column of up to `SMALL` persons is a bitmap with the values beside it. A larger one is cut into up to 256 buckets by
-value: each is a bitmap with its values in the order of the persons, left out where all are the same, and after every
-16th comes the union of all before. A range is what lies between two such unions, some whole buckets, and of the two at
-its ends those persons whose value fits.
+value: each is a bitmap with its values in the order of the persons, left out where all are the same, and before every
+8th comes the union of all before. A range is what lies between the two such unions that are nearest to its ends, a few
+whole buckets more or less, and of the two at the ends those persons whose value fits.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from bihuan_shared.targeting import Span
 SMALL: Final = 8_192
 _PER_BUCKET: Final = 4_096
 _MOST_BUCKETS: Final = 256
-_RUN: Final = 16
+_RUN: Final = 8
 _SAMPLE: Final = 100_000
 
 
@@ -39,7 +39,7 @@ def bucket_key(column: str, bucket: int) -> str:
 
 
 def run_key(column: str, run: int) -> str:
-    """Everyone in the buckets before number 16·`run`."""
+    """Everyone in the buckets before number 8·`run`."""
     return f"{column}\0r{run}"
 
 
@@ -115,18 +115,35 @@ def _fitting(persons: BitMap, values: Numbers, span: Span) -> BitMap:
 
 
 def _whole(content: Content, column: str, first: int, end: int) -> BitMap:
-    """Everyone in whole buckets; a set of its own."""
-    # There is a union before every 16th bucket, so none of all where their number is a multiple of that.
-    last_run = (content.arrays[bounds_key(column)].shape[1] - 1) // _RUN
-    run_first, run_end = -(-first // _RUN), min(end // _RUN, last_run)
-    if run_end - run_first < 1:
-        return _union(content, column, [*range(first, end)])
-    found = content.bitmap(run_key(column, run_end)) - content.bitmap(run_key(column, run_first))
-    return found | _union(content, column, [*range(first, run_first * _RUN), *range(run_end * _RUN, end)])
+    """Everyone in whole buckets, a set of its own: what lies between the nearest unions, give or take a few buckets."""
+    if end <= first:
+        return BitMap()
+    count = content.arrays[bounds_key(column)].shape[1]
+    low, high = _nearest(first, count), _nearest(end, count)
+    if low >= high:
+        return _union(content, column, first, end)
+    found = _before(content, column, high, count) - _before(content, column, low, count)
+    for bucket in (*range(first, low), *range(high, end)):
+        found |= content.bitmap(bucket_key(column, bucket))
+    for bucket in (*range(low, first), *range(end, high)):
+        found -= content.bitmap(bucket_key(column, bucket))
+    return found
 
 
-def _union(content: Content, column: str, buckets: list[int]) -> BitMap:
-    return BitMap().union(*(content.bitmap(bucket_key(column, bucket)) for bucket in buckets))
+def _nearest(bucket: int, count: int) -> int:
+    """The bucket before which there is a union that is nearest; all buckets are one too."""
+    run = (bucket + _RUN // 2) // _RUN * _RUN
+    return count if run > count or count - bucket < abs(bucket - run) else run
+
+
+def _before(content: Content, column: str, bucket: int, count: int) -> BitMap:
+    if bucket == count:
+        return content.bitmap(column)
+    return content.bitmap(run_key(column, bucket // _RUN))
+
+
+def _union(content: Content, column: str, first: int, end: int) -> BitMap:
+    return BitMap().union(*(content.bitmap(bucket_key(column, bucket)) for bucket in range(first, end)))
 
 
 def columns_of(content: Content) -> Iterator[str]:
