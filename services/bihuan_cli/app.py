@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 import typer
 
 from bihuan_cli import models
-from bihuan_cli.commands import data as data_commands
-from bihuan_cli.commands import demo as demo_commands
 from bihuan_cli.commands import insight, model_report, proof, settlement, up
 from bihuan_cli.commands.identity import identity
 from bihuan_cli.commands.profile import profile
@@ -18,7 +16,6 @@ from bihuan_cli.datasets.catalog import DATA_SETS
 from bihuan_cli.datasets.fetch import fetch, fetch_progress
 from bihuan_cli.stack.layout import StateFolder
 from bihuan_cli.stack.secrets import StackSecrets, load_or_create, sha256_hex
-from bihuan_scoring.app import train_model
 from bihuan_scoring.domain.model_keys import ModelSigner
 from bihuan_shared.errors import BihuanError
 
@@ -36,7 +33,6 @@ app.add_typer(attribution, name="attribution")
 
 SetName = Annotated[Literal["journey", "bandit", "febrl", "cdnow", "all"], typer.Argument(help="Which set.")]
 LoadedSet = Annotated[Literal["journey", "bandit", "all"], typer.Argument(help="Which set.")]
-LOADERS = {"journey": data_commands.load_journey, "bandit": data_commands.load_bandit}
 
 
 @app.command("up")
@@ -58,7 +54,9 @@ def demo_command(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up afterwards.")] = False,
 ) -> None:
     """Close the loop on real data and show what came of it."""
-    run(demo_commands.demonstrate(state / "demo", state / "data", keep=keep, console=console))
+    from bihuan_cli.commands.demo import demonstrate  # noqa: PLC0415  # learning takes seconds to load
+
+    run(demonstrate(state / "demo", state / "data", keep=keep, console=console))
 
 
 @data.command("fetch")
@@ -78,10 +76,13 @@ def data_fetch(name: SetName = "all", state: State = STATE) -> None:
 @data.command("load")
 def data_load(name: LoadedSet = "all", state: State = STATE) -> None:
     """Load data sets into the stack that runs; an interrupted load goes on where it was."""
-    for item in LOADERS if name == "all" else [name]:
+    from bihuan_cli.commands.data import load_bandit, load_journey  # noqa: PLC0415  # tables take a while to load
+
+    loaders = {"journey": load_journey, "bandit": load_bandit}
+    for item in loaders if name == "all" else [name]:
         with fetch_progress() as progress:
             folder = fetch(DATA_SETS[item], state / "data", progress)
-        run(LOADERS[item](state, folder))
+        run(loaders[item](state, folder))
 
 
 @model.command("train")
@@ -91,6 +92,8 @@ def model_train(
     seed: int = 1,
 ) -> None:
     """Train a response model on logged decisions and what became of them."""
+    from bihuan_scoring.app import train_model  # noqa: PLC0415  # learning takes seconds to load
+
     folder = StateFolder(state.resolve())
     try:
         trained = train_model(

@@ -20,10 +20,9 @@ from bihuan_profile.domain.community import EDGE_RETENTION_US, TAG, named
 from bihuan_profile.domain.record import Fact
 from bihuan_profile.edge_journal import Ids, Strengths, in_batches, latest_edges
 from bihuan_profile.profile_store.in_redis import RedisProfileStore
-from bihuan_profile.use_cases.ingesting import MAX_HOPS
+from bihuan_profile.use_cases.knowing import living
 from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, ProfileStore
 from bihuan_profile.use_cases.updating import update
-from bihuan_shared.errors import Unavailable
 from bihuan_shared.lake import Lake, open_lake
 from bihuan_shared.redis import open_redis
 
@@ -101,7 +100,7 @@ async def _people(store: ProfileStore, persons: Ids, others: Ids, strengths: Str
     for batch in in_batches(told, BATCH):
         for person_id, held in zip(batch, await store.read(batch), strict=True):
             if held.moved_to:
-                now[place] = await _living(store, person_id)
+                now[place], _ = await living(store, person_id)
             gone[place] = held.erased
             if TAG in held.record.facts and not held.moved_to:
                 before[person_id] = str(held.record.facts[TAG].value)
@@ -112,16 +111,6 @@ async def _people(store: ProfileStore, persons: Ids, others: Ids, strengths: Str
     left, right = (np.searchsorted(ids, now[ends[kept]]) for ends in (one, other))
     counting = np.where(left == right, 0.0, strengths[kept])
     return _People(ids, (left.astype(np.uint64), right.astype(np.uint64)), counting, before)
-
-
-async def _living(store: ProfileStore, person_id: int) -> int:
-    """The id that a person lives on under."""
-    for _ in range(MAX_HOPS):
-        (held,) = await store.read([person_id])
-        if not held.moved_to:
-            return person_id
-        person_id = held.moved_to
-    raise Unavailable("persons are being merged; run it again")
 
 
 def _leiden(people: _People, seed: int) -> tuple[Sequence[Sequence[int]], float]:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from typing import Final
 
 import duckdb
@@ -11,13 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bihuan_profile.domain.community import Edge
+from bihuan_profile.journal.datasets import Kept
 from bihuan_shared.errors import Unavailable
-from bihuan_shared.group_commit import GroupCommit
 from bihuan_shared.lake import Lake
 
 DATASET: Final = "social_edges"
-MAX_ROWS: Final = 10_000
-MAX_QUEUE: Final = 50_000
 SCHEMA: Final = pa.schema(
     [("person_id", pa.uint64()), ("other_id", pa.uint64()), ("strength", pa.float64()), ("edge_time_us", pa.int64())]
 )
@@ -33,35 +30,33 @@ class LakeEdges:
     """Keeps relations in files; what waits while one is written goes into the next together."""
 
     def __init__(self, lake: Lake) -> None:
-        self._lake = lake
-        self._group: GroupCommit[Edge, None] = GroupCommit(self._commit, max_items=MAX_ROWS, max_queue=MAX_QUEUE)
+        self._edges: Kept[Edge] = Kept(
+            lake,
+            DATASET,
+            _table,
+            lambda one: f"{one.person_id} {one.other_id} {one.strength!r} {one.time_us}",
+            lambda one: one.time_us,
+        )
 
     async def write(self, edges: Sequence[Edge]) -> None:
         """Keep relations, durably on return. Raises Unavailable, and ResourceExhausted where too many wait."""
-        if edges:
-            await self._group.submit(edges)
+        await self._edges.write(edges)
 
     async def close(self) -> None:
         """Finish what was submitted."""
-        await self._group.close()
+        await self._edges.close()
 
-    async def _commit(self, edges: Sequence[Edge]) -> Sequence[None]:
-        told = [f"{one.person_id} {one.other_id} {one.strength!r} {one.time_us}" for one in edges]
-        name = sha256("\n".join(told).encode()).hexdigest()[:32]
-        columns: list[list[object]] = [
-            [one.person_id for one in edges],
-            [one.other_id for one in edges],
-            [one.strength for one in edges],
-            [one.time_us for one in edges],
-        ]
-        table = pa.table(
-            [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
-        )
-        try:
-            await self._lake.write(DATASET, name, table, time_us=max(one.time_us for one in edges))
-        except OSError as error:
-            raise Unavailable("the lake cannot be written") from error
-        return [None] * len(edges)
+
+def _table(edges: Sequence[Edge]) -> pa.Table:
+    columns: list[list[object]] = [
+        [one.person_id for one in edges],
+        [one.other_id for one in edges],
+        [one.strength for one in edges],
+        [one.time_us for one in edges],
+    ]
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+    )
 
 
 Ids = npt.NDArray[np.uint64]

@@ -1,7 +1,6 @@
 """`bihuan identity rebuild`: fill identity's index anew from its database."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bihuan_cli.commands.terminal import STATE, AsJson, State, console, run
-from bihuan_cli.stack.layout import RunningStack, StateFolder
+from bihuan_cli.stack.layout import RunningStack, StateFolder, service_setting
 from bihuan_identity.index_store import DEFAULT_BUCKETS
 from bihuan_identity.rebuild import Rebuilt, rebuild_index
 from bihuan_shared.errors import FailedPrecondition
@@ -92,12 +91,10 @@ def _stores(state: Path) -> tuple[str, str]:
     folder = StateFolder(state.resolve())
     running = RunningStack.read(folder.stack)
     database = folder.service("identity") / "identity.db"
-    database_url = _named("DATABASE_URL") or (f"sqlite:///{database}" if database.exists() else None)
-    redis_url = _named("REDIS_URL") or (running.redis_url if running is not None else None)
+    database_url = service_setting("identity", "DATABASE_URL") or (
+        f"sqlite:///{database}" if database.exists() else None
+    )
+    redis_url = service_setting("identity", "REDIS_URL") or (running.redis_url if running is not None else None)
     if database_url is None or redis_url is None:
         raise FailedPrecondition(f"no stack runs on {state}, and BIHUAN_DATABASE_URL and BIHUAN_REDIS_URL name none")
     return database_url, redis_url
-
-
-def _named(name: str) -> str | None:
-    return os.environ.get(f"BIHUAN_IDENTITY_{name}") or os.environ.get(f"BIHUAN_{name}")

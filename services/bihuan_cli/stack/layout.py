@@ -79,3 +79,8 @@ class RunningStack:
         except (FileNotFoundError, ProcessLookupError):
             return None
         return stack
+
+
+def service_setting(service: str, name: str) -> str | None:
+    """A service's setting as the environment has it: its own, else the one of all services."""
+    return os.environ.get(f"BIHUAN_{service.upper()}_{name}") or os.environ.get(f"BIHUAN_{name}")

@@ -23,6 +23,8 @@ DEFAULTS: Final[Mapping[DataClass, int]] = {
     DataClass.TRANSACTION: 1_095 * DAY_US,
     DataClass.SOCIAL: 180 * DAY_US,
 }
+_FOR_EVER_US: Final = 2**62
+_CLASSES: Final = {int(one): data_class_of(one) for one in Behaviour}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,13 @@ class Retention:
 
     by_class: Mapping[DataClass, int] = field(default_factory=lambda: DEFAULTS)
     by_attribute: Mapping[str, int] = field(default_factory=dict)
+    behaviour_us: int = field(init=False)
+    """The shortest of what operations and transactions leave."""
+
+    def __post_init__(self) -> None:
+        """Work out what every read asks for."""
+        spans_us = (self.by_class[one] or _FOR_EVER_US for one in (DataClass.OPERATION, DataClass.TRANSACTION))
+        object.__setattr__(self, "behaviour_us", min(spans_us))
 
     @property
     def longest_us(self) -> int:
@@ -69,6 +78,8 @@ def expired(record: Record, now_us: int, retention: Retention) -> Record:
     retention every sum stays that of all events. A tag's newest evidence is not kept: it goes once its weight is less
     than what one event of the retention's age would leave.
     """
+    if _is_young(record, now_us, retention):
+        return record
     limit = _Limits(now_us, retention)
     counts = _kept(record.counts, lambda key, count: limit.holds(_class_of(key), count.last_time_us))
     changed: dict[str, object] = {}
@@ -83,6 +94,26 @@ def expired(record: Record, now_us: int, retention: Retention) -> Record:
     if record.influence != NO_INFLUENCE and not limit.holds(DataClass.SOCIAL, record.influence.last_us):
         changed["influence"] = NO_INFLUENCE
     return replace(record, **changed) if changed else record  # type: ignore[arg-type]  # names and types as above
+
+
+def _is_young(record: Record, now_us: int, retention: Retention) -> bool:
+    """Whether a glance tells that nothing is too old, as it does of most; every read asks."""
+    of_attribute = retention.of_attribute
+    for name, fact in record.facts.items():
+        span_us = of_attribute(name)
+        if span_us and now_us - fact.time_us > span_us:
+            return False
+    if record.influence is not NO_INFLUENCE:
+        return False
+    first_us, orders = record.first_operation_us, record.orders
+    times_us = [count.last_time_us for count in record.counts.values()]
+    if first_us or record.operation_interests.long:
+        times_us.append(first_us)
+    if orders.frequency or orders.monetary or record.transaction_interests.long:
+        times_us.append(orders.first_time_us)
+    times_us += [bond.touched_us for bond in record.bonds.values()]
+    times_us += [owned.last_us for owned in record.wardrobe.values()]
+    return not times_us or now_us - min(times_us) <= retention.behaviour_us
 
 
 class _Limits:
@@ -122,7 +153,7 @@ _LEAST: Final = {
 
 
 def _class_of(behaviour: int) -> DataClass:
-    return data_class_of(Behaviour(behaviour))
+    return _CLASSES[behaviour]
 
 
 def _interests(record: Record, counts: Mapping[int, object], limit: _Limits) -> dict[str, object]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from bihuan_profile.domain.told import Erasure
-from bihuan_profile.use_cases.ingesting import MAX_HOPS
+from bihuan_profile.use_cases.knowing import living
 from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Held, Journal, ProfileStore
 from bihuan_profile.use_cases.updating import MAX_ATTEMPTS, update
-from bihuan_shared.errors import ResourceExhausted, Unavailable
+from bihuan_shared.errors import ResourceExhausted
 
 
 async def delete_profile(store: ProfileStore, backoff: Backoff, journal: Journal, person_id: int, now_us: int) -> bool:
@@ -18,7 +18,7 @@ async def delete_profile(store: ProfileStore, backoff: Backoff, journal: Journal
     and facts is removed in the background. Raises Unavailable and ResourceExhausted.
     """
     for attempt in range(MAX_ATTEMPTS):
-        living_id, held = await _living(store, person_id)
+        living_id, held = await living(store, person_id)
         if held.erased:
             return False
         await keep_erasure(journal, living_id, held, now_us)
@@ -48,12 +48,3 @@ async def bury(store: ProfileStore, backoff: Backoff, person_ids: Sequence[int])
 
     await update(store, backoff, [Ask(one) for one in dict.fromkeys(person_ids)], decide)
     return sorted(found)
-
-
-async def _living(store: ProfileStore, person_id: int) -> tuple[int, Held]:
-    for _ in range(MAX_HOPS):
-        (held,) = await store.read([person_id])
-        if not held.moved_to:
-            return person_id, held
-        person_id = held.moved_to
-    raise Unavailable("persons are being merged; repeat the call")

@@ -9,9 +9,8 @@ from bihuan_profile.domain.joining import once
 from bihuan_profile.domain.lineage import Lineage
 from bihuan_profile.domain.retention import Retention
 from bihuan_profile.domain.taxonomy import Taxonomy
-from bihuan_profile.use_cases.ingesting import MAX_HOPS
+from bihuan_profile.use_cases.knowing import living
 from bihuan_profile.use_cases.ports import History, Journal, ProfileStore
-from bihuan_shared.errors import Unavailable
 
 BATCH: Final = 500
 
@@ -29,13 +28,7 @@ async def export_profile(
 
     Nothing of somebody who is not known or was erased. Raises Unavailable.
     """
-    for _ in range(MAX_HOPS):
-        (held,) = await store.read([person_id])
-        if not held.moved_to:
-            break
-        person_id = held.moved_to
-    else:
-        raise Unavailable("persons are being merged; repeat the call")
+    person_id, held = await living(store, person_id)
     if held.erased:
         return
     for some in _batches(held_in(held.record, taxonomy, retention)):

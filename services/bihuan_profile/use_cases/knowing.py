@@ -63,6 +63,16 @@ async def get_profiles(
     )
 
 
+async def living(store: ProfileStore, person_id: int) -> tuple[int, Held]:
+    """The id that a person lives on under, and what is held there. Raises Unavailable."""
+    for _ in range(MAX_HOPS):
+        (held,) = await store.read([person_id])
+        if not held.moved_to:
+            return person_id, held
+        person_id = held.moved_to
+    raise Unavailable("persons are being merged; repeat the call")
+
+
 async def read_now(store: ProfileStore, person_ids: Sequence[int]) -> list[Held]:
     """What is held about each person under the id that it lives on, in the same order."""
     held = await store.read(person_ids)

@@ -2,8 +2,8 @@
 Look-alike audiences: creating them, and building them in the background, one at a time.
 
 A build takes a snapshot of every profile that may be used for targeting, private tags of the advertiser included, and
-works on that. What an interruption leaves is taken up after the next start; a snapshot that has grown old is taken anew.
-Nothing of it outlives the build.
+works on that. What an interruption leaves is taken up after the next start; an old snapshot is taken anew. Nothing of
+it outlives the build.
 """
 
 import asyncio

@@ -60,8 +60,8 @@ async def test_epoch_lasts_as_long_as_what_is_held(tags: PrivateTagStore) -> Non
     assert await tags.epoch() == first
 
 
-async def test_epoch_is_another_one_after_everything_was_lost(redis_url: str) -> None:
-    client = await open_redis(redis_url)
+async def test_epoch_is_another_one_after_everything_was_lost(any_redis_url: str) -> None:
+    client = await open_redis(any_redis_url)
     store = RedisPrivateTagStore(client)
     first = await store.epoch()
     await client.flushall()
@@ -69,8 +69,8 @@ async def test_epoch_is_another_one_after_everything_was_lost(redis_url: str) ->
     await client.aclose()
 
 
-async def test_damaged_tags_are_a_failure_and_never_fewer_tags(redis_url: str) -> None:
-    client = await open_redis(redis_url)
+async def test_damaged_tags_are_a_failure_and_never_fewer_tags(any_redis_url: str) -> None:
+    client = await open_redis(any_redis_url)
     await client.hset(tags_key("acme"), mapping={"revision": "1", "tags": "no MessagePack"})
     with pytest.raises(Internal):
         await RedisPrivateTagStore(client).read(["acme"])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bihuan_profile.domain import retention
 from bihuan_profile.domain.behaviour import INTEREST_WEIGHTS, Amount, Behaviour, Event, Item, data_class_of
 from bihuan_profile.domain.governance import DataClass
 from bihuan_profile.domain.record import EMPTY, Fact, fold, with_facts
@@ -82,6 +83,26 @@ def test_only_what_has_no_evidence_within_its_retention_goes(lived: list[tuple[B
         assert all(held.long[tag] == before.long[tag] for tag in held.long)
         assert alive or not held.long
     assert expired(record, NOW_US, KEPT) is record
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(Behaviour), st.integers(0, 1_200), st.booleans(), st.sampled_from(["a:1", "a:2"])),
+        max_size=6,
+    ),
+    st.dictionaries(st.sampled_from(["region", "language", "age"]), st.integers(0, 1_200), max_size=3),
+)
+def test_a_glance_says_young_only_of_what_the_whole_rule_leaves_as_it_is(
+    lived: list[tuple[Behaviour, int, bool, str]], told: dict[str, int]
+) -> None:
+    events = [event(one, age, tag, str(n), echo=echo) for n, (one, age, echo, tag) in enumerate(lived)]
+    facts = [(name, Fact("x", NOW_US - age * DAY_US)) for name, age in told.items()]
+    record, _ = with_facts(fold(EMPTY, events), facts)
+    kept = Retention(by_attribute={"region": 99 * DAY_US, "language": 0})
+    glanced = expired(record, NOW_US, kept)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retention, "_is_young", lambda *_: False)
+        assert glanced == expired(record, NOW_US, kept)
 
 
 def test_the_taxonomy_says_how_long_attributes_are_kept() -> None:
