@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 
 import grpc
 
@@ -25,6 +24,7 @@ from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
 from bihuan_scoring.use_cases.finding import Finder
 from bihuan_scoring.use_cases.look_alikes import LookAlikeBuilder
+from bihuan_scoring.use_cases.scheduling import RefreshSchedule
 from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
@@ -48,7 +48,7 @@ async def build(settings: Settings) -> ServiceApp:
     database = await Database.open(settings.database_url, METADATA, schema=SCHEMA)
     channel = open_channel(settings.profile_target, secret=settings.caller_secret.get_secret_value(), service="profile")
     profiles = GrpcProfiles(channel)
-    audiences = Audiences(SqlAudienceStore(database), BitmapFiles(settings.state_dir / "audiences"), profiles)
+    audiences = Audiences(SqlAudienceStore(database), BitmapFiles(settings.state_dir / "audiences"), profiles, clock)
     await audiences.load()
     files = LookAlikeFiles(settings.state_dir / "look_alikes")
     look_alikes = LookAlikeBuilder(audiences, profiles, files, clock.now_us, asyncio.sleep)
@@ -56,6 +56,7 @@ async def build(settings: Settings) -> ServiceApp:
     keeper = _keeper(redis, audiences, profiles, clock, settings)
     finder = Finder(audiences, keeper, clock)
     builder = AudienceBuilder(audiences, profiles, asyncio.sleep, finder.members)
+    schedule = RefreshSchedule(audiences, clock, asyncio.sleep, settings.audience_refresh_s)
 
     async def close() -> None:
         if keeper is not None:
@@ -81,7 +82,8 @@ async def build(settings: Settings) -> ServiceApp:
         ),
         ready=database.ping,
         background=(
-            *_building(builder, settings),
+            ("audience_builder", builder.run),
+            ("audience_refresh", schedule.run),
             ("look_alike_builder", look_alikes.run),
             *models.background,
             *_following(redis, audiences, settings),
@@ -100,13 +102,6 @@ def _keeper(
     rules = Rules(rebuild_s=settings.tag_index_rebuild_s, cache_bytes=settings.tag_index_cache_mib << 20)
     folder = settings.state_dir / "tag_index"
     return TagIndexKeeper(folder, profiles, ProfileChanges(redis), clock, rules, AudiencesListen(audiences))
-
-
-def _building(builder: AudienceBuilder, settings: Settings) -> Sequence[tuple[str, Callable[[], Awaitable[None]]]]:
-    built = ("audience_builder", builder.run)
-    if not settings.audience_refresh_s:
-        return (built,)
-    return built, ("audience_refresh", partial(builder.refresh_regularly, settings.audience_refresh_s))
 
 
 def _following(

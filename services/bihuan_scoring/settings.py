@@ -22,7 +22,7 @@ class Settings(ServerSettings):
     profile_target: str = Field(default="", max_length=1024)
     """Where the profile service is, host:port; without it no audience is built from an expression."""
     audience_refresh_s: float = Field(default=3_600.0, ge=0, le=31 * 86_400)
-    """How often audiences of expressions are built anew, in seconds; 0: only when asked."""
+    """How often audiences of expressions without an interval of their own are built anew, in seconds; 0: when asked."""
     model_public_keys: str = ""
     """`2:<base64>,1:<base64>`: public Ed25519 keys of whoever may make models; no model serves while this is empty."""
     allow_unsigned_models: bool = False

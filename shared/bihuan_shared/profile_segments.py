@@ -25,10 +25,15 @@ def segments_of(profile: profile_pb2.Profile) -> frozenset[str]:
         if one.stage in _RELATIONS:
             named.add(relation_segment(_RELATIONS[one.stage], one.brand))
         if one.aipl in _AIPL:
-            named.add(f"aipl:{_AIPL[one.aipl]}:{one.brand}")
+            named.add(aipl_segment(_AIPL[one.aipl], one.brand))
     return frozenset(named)
 
 
 def relation_segment(stage: str, brand: str) -> str:
     """The name of the segment of those whose relation to a brand has this stage."""
     return f"relation:{stage}:{brand}"
+
+
+def aipl_segment(stage: str, brand: str) -> str:
+    """The name of the segment of those who have come so far with a brand."""
+    return f"aipl:{stage}:{brand}"

@@ -4,8 +4,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Self
 
+from bihuan_scoring.domain.combination import Combination
+from bihuan_scoring.domain.versions import AudienceVersion, VersionCause
 from bihuan_shared.errors import InvalidArgument
 
 
@@ -26,7 +28,13 @@ class MemberSet(Protocol):
 
     def __iter__(self) -> Iterator[int]: ...
 
-    def copy(self) -> "MemberSet":
+    def __and__(self, other: Self, /) -> Self: ...
+
+    def __or__(self, other: Self, /) -> Self: ...
+
+    def __sub__(self, other: Self, /) -> Self: ...
+
+    def copy(self) -> Self:
         """An independent copy."""
         ...
 
@@ -86,7 +94,9 @@ class Audience:
     An audience as it stands.
 
     `expression` is empty and `look_alike` None for a member list. `definition_sha256` is the content that a repeated
-    creation must match. `revision` counts changes of the members; `progress` is in [0, 1].
+    creation must match. `revision` counts changes of the members, of which `version` is the last (None: not known);
+    `progress` is in [0, 1]. `refresh_interval_s` is how often it is built anew (0: as the service is set), and
+    `refresh_time_us` when that was (0: not known). A combination has its expression as well.
     """
 
     audience_id: str
@@ -101,6 +111,10 @@ class Audience:
     progress: float = 0.0
     failure: str = ""
     look_alike: LookAlikeOf | None = None
+    combination: Combination | None = None
+    refresh_interval_s: int = 0
+    refresh_time_us: int = 0
+    version: AudienceVersion | None = None
 
     @property
     def made_by_rule(self) -> bool:
@@ -112,9 +126,19 @@ class Audience:
         """Name of the stored set of the current revision."""
         return f"{self.audience_id}.{self.revision}"
 
-    def ready(self, size: int) -> "Audience":
-        """Built, with so many members, as a new revision."""
-        return replace(self, state=AudienceState.READY, size=size, revision=self.revision + 1, progress=1.0, failure="")
+    def ready(self, size: int, cause: VersionCause, now_us: int) -> "Audience":
+        """With so many members, as a new revision, and why."""
+        built_us = now_us if cause.is_building and self.made_by_rule else self.refresh_time_us
+        return replace(
+            self,
+            state=AudienceState.READY,
+            size=size,
+            revision=self.revision + 1,
+            progress=1.0,
+            failure="",
+            refresh_time_us=built_us,
+            version=AudienceVersion(self.revision + 1, size, now_us, cause),
+        )
 
     def failed(self, failure: str) -> "Audience":
         """Given up, and why. One that was ready stays so, with the members that it had."""
@@ -130,6 +154,7 @@ class NewAudience:
     advertiser_id: str
     display_name: str
     create_time_us: int
+    refresh_interval_s: int = 0
 
     def building(self, expression: str, digest: str) -> Audience:
         """The audience before it has members."""
@@ -141,6 +166,7 @@ class NewAudience:
             definition_sha256=digest,
             state=AudienceState.BUILDING,
             create_time_us=self.create_time_us,
+            refresh_interval_s=self.refresh_interval_s,
         )
 
 

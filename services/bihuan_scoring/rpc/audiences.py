@@ -1,12 +1,23 @@
 """`bihuan.scoring.v1.AudienceService` on the wire."""
 
+import asyncio
+
 import grpc
 
 from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc
 from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, NewAudience
+from bihuan_scoring.domain.overlap import overlaps
 from bihuan_scoring.domain.reach import told_reach
 from bihuan_scoring.rpc.evidence import evidence_message
 from bihuan_scoring.rpc.explaining import membership_message
+from bihuan_scoring.rpc.packages import (
+    add_version,
+    create_combined,
+    create_of_brand,
+    overlaps_message,
+    require_each_once,
+    version_message,
+)
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.finding import Finder, count_of
 from bihuan_scoring.use_cases.look_alikes import create_look_alike
@@ -26,6 +37,7 @@ MembersContext = grpc.aio.ServicerContext[
 ]
 RefreshContext = grpc.aio.ServicerContext[audience_pb2.RefreshAudienceRequest, audience_pb2.RefreshAudienceResponse]
 WhyContext = grpc.aio.ServicerContext[audience_pb2.ExplainMembershipRequest, audience_pb2.ExplainMembershipResponse]
+CompareContext = grpc.aio.ServicerContext[audience_pb2.CompareAudiencesRequest, audience_pb2.CompareAudiencesResponse]
 DeleteContext = grpc.aio.ServicerContext[audience_pb2.DeleteAudienceRequest, audience_pb2.DeleteAudienceResponse]
 ErasureContext = grpc.aio.ServicerContext[audience_pb2.DeletePersonRequest, audience_pb2.DeletePersonResponse]
 
@@ -51,13 +63,19 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
     ) -> audience_pb2.CreateAudienceResponse:
         """The audience as it stands after the call."""
         asked = request.audience
-        new = NewAudience(asked.audience_id, asked.advertiser_id, asked.display_name, self._clock.now_us())
+        new = NewAudience(
+            asked.audience_id, asked.advertiser_id, asked.display_name, self._clock.now_us(), asked.refresh_interval_s
+        )
         definition = request.definition
         kind = definition.WhichOneof("definition")
         if kind == "members":
             audience = await self._audiences.create_from_members(new, definition.members.person_ids)
         elif kind == "expression":
             audience = await self._audiences.create_from_expression(new, definition.expression)
+        elif kind == "combination":
+            audience = await create_combined(self._audiences, new, definition.combination)
+        elif kind == "brand_behaviour":
+            audience = await create_of_brand(self._audiences, new, definition.brand_behaviour)
         else:
             audience = await create_look_alike(self._audiences, new, _look_alike(definition.look_alike))
         return audience_pb2.CreateAudienceResponse(audience=_message(audience))
@@ -69,7 +87,9 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         audience = await self._audiences.get(request.audience_id)
         evidence = await self._audiences.evidence(request.audience_id) if audience.look_alike else ""
         return audience_pb2.GetAudienceResponse(
-            audience=_message(audience), look_alike_evidence=evidence_message(audience, evidence)
+            audience=_message(audience),
+            look_alike_evidence=evidence_message(audience, evidence),
+            history=[version_message(version) for version in await self._audiences.history(request.audience_id)],
         )
 
     async def ListAudiences(  # noqa: N802
@@ -133,6 +153,14 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         audience = await self._audiences.refresh(request.audience_id, request.advertiser_id)
         return audience_pb2.RefreshAudienceResponse(audience=_message(audience))
 
+    async def CompareAudiences(  # noqa: N802
+        self, request: audience_pb2.CompareAudiencesRequest, _context: CompareContext
+    ) -> audience_pb2.CompareAudiencesResponse:
+        """How much audiences overlap, pair by pair."""
+        require_each_once(request.audience_ids)
+        members = await self._audiences.owned_sets(request.audience_ids, request.advertiser_id)
+        return overlaps_message(await asyncio.to_thread(overlaps, members))
+
     async def DeleteAudience(  # noqa: N802
         self, request: audience_pb2.DeleteAudienceRequest, _context: DeleteContext
     ) -> audience_pb2.DeleteAudienceResponse:
@@ -154,7 +182,7 @@ def _look_alike(asked: audience_pb2.LookAlike) -> LookAlikeOf:
 
 
 def _message(audience: Audience) -> audience_pb2.Audience:
-    return audience_pb2.Audience(
+    message = audience_pb2.Audience(
         audience_id=audience.audience_id,
         display_name=audience.display_name,
         advertiser_id=audience.advertiser_id,
@@ -165,3 +193,5 @@ def _message(audience: Audience) -> audience_pb2.Audience:
         progress=audience.progress,
         failure=audience.failure,
     )
+    add_version(message, audience)
+    return message

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from bihuan_scoring.tag_index.index import TagIndex
 from bihuan_scoring.tag_index.persons import AudienceSets, joined
 from bihuan_scoring.use_cases.audiences import Audiences
+from bihuan_scoring.use_cases.combining import follow_combinations
 from bihuan_scoring.use_cases.living import LivingAudiences
 from bihuan_shared.targeting import audiences_of
 
@@ -24,6 +25,7 @@ class AudiencesListen:
             named = {name: held[name] for name in audiences_of(expression) if name in held}
             found = await asyncio.to_thread(persons.members, expression, now_us, AudienceSets(named).block)
             await self._living.follow(audience_id, person_ids, joined(found))
+        await follow_combinations(self._audiences, person_ids)
 
     async def renewed(self) -> None:
         """Every audience made from an expression is built anew."""

@@ -1,8 +1,9 @@
 """Audiences: creating, reading, looking up, deleting, and taking persons out."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from bihuan_scoring.domain.audiences import (
     MAX_PERSON_ID,
@@ -15,14 +16,18 @@ from bihuan_scoring.domain.audiences import (
     require_persons,
     settle,
 )
-from bihuan_scoring.use_cases.lookup import MemberLookup
+from bihuan_scoring.domain.versions import VersionCause, require_interval
 from bihuan_scoring.use_cases.ports import AudienceStore, MemberSets, Profiles
-from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from bihuan_scoring.use_cases.reading import AudienceReading
+from bihuan_shared.clock import Clock, SystemClock
+from bihuan_shared.errors import FailedPrecondition, InvalidArgument
 from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.targeting import audiences_of, canonical, check, parse
 
+_SYSTEM_CLOCK: Final = SystemClock()
 
-class Audiences(MemberLookup):
+
+class Audiences(AudienceReading):
     """
     The audiences of this process, their members in memory and on disk.
 
@@ -30,9 +35,11 @@ class Audiences(MemberLookup):
     audience waits to be built.
     """
 
-    def __init__(self, store: AudienceStore, sets: MemberSets, profiles: Profiles) -> None:
-        super().__init__()
-        self.store = store
+    def __init__(
+        self, store: AudienceStore, sets: MemberSets, profiles: Profiles, clock: Clock = _SYSTEM_CLOCK
+    ) -> None:
+        super().__init__(store)
+        self._clock = clock
         self._sets = sets
         self._profiles = profiles
         self._erased: set[int] = set()
@@ -69,6 +76,7 @@ class Audiences(MemberLookup):
 
         Raises InvalidArgument for an id that is none, AlreadyExists where the id has another definition.
         """
+        require_interval(new.refresh_interval_s, scheduled=False)
         require_persons(person_ids, "definition.members.person_ids[{}]")
         members = await asyncio.to_thread(self._sets.build, person_ids)
         digest = definition_sha256(new.advertiser_id, "members", members.serialize())
@@ -77,22 +85,26 @@ class Audiences(MemberLookup):
             if existing is not None:
                 return existing
             self.settle(members)
-            audience = new.building("", digest).ready(len(members))
+            audience = self._changed(new.building("", digest), members, VersionCause.BUILT)
             await asyncio.to_thread(self._sets.save, audience.members_name, members)
             stored = await self.store.insert(audience)
             self.held[new.audience_id] = members
             return stored
 
-    async def create_from_expression(self, new: NewAudience, expression: str) -> Audience:
+    async def create_from_expression(self, new: NewAudience, expression: str, asked: str = "") -> Audience:
         """
         An audience of everyone who fits, built in the background.
+
+        `asked` is what it was made from where that was not the expression itself, and then what a repeat must match.
 
         Raises ExpressionInvalid with the column, FailedPrecondition where it names an audience that is not ready,
         AlreadyExists where the id has another definition, Unavailable where the taxonomy cannot be read.
         """
+        require_interval(new.refresh_interval_s, scheduled=True)
         parsed = parse(expression)
         text = canonical(parsed)
-        digest = definition_sha256(new.advertiser_id, "expression", text.encode())
+        kind = "asked" if asked else "expression"
+        digest = definition_sha256(new.advertiser_id, kind, (asked or text).encode())
         existing = await self.same(new.audience_id, digest)
         if existing is not None:
             return existing
@@ -116,26 +128,12 @@ class Audiences(MemberLookup):
             self._wake()
             return stored
 
-    async def get(self, audience_id: str) -> Audience:
-        """One audience; NotFound where there is none."""
-        audience = await self.store.get(audience_id)
-        if audience is None:
-            raise NotFound(f"no audience {audience_id}")
-        return self._with_progress(audience)
-
-    async def evidence(self, audience_id: str) -> str:
-        """What speaks for a look-alike that is built; else empty."""
-        return await self.store.evidence(audience_id)
-
-    async def page(self, advertiser_id: str, after_id: str, limit: int) -> tuple[Sequence[Audience], str]:
-        """Audiences by id after `after_id`, and the id to go on from (empty: there are no more)."""
-        found = await self.store.page(advertiser_id, after_id, limit + 1)
-        shown = [self._with_progress(audience) for audience in found[:limit]]
-        return shown, shown[-1].audience_id if len(found) > limit else ""
-
     async def delete(self, audience_id: str) -> bool:
-        """Delete an audience; True where there was one."""
+        """Delete an audience; True where there was one, FailedPrecondition where a combination is made of it."""
         async with self.changing:
+            for other in await self.store.all():
+                if other.combination is not None and audience_id in other.combination.operands:
+                    raise FailedPrecondition(f"audience {other.audience_id} is made of it")
             deleted = await self.store.delete(audience_id)
             self.held.pop(audience_id, None)
             self.progress.pop(audience_id, None)
@@ -153,7 +151,7 @@ class Audiences(MemberLookup):
                 audience = await self.get(audience_id)
                 members = self.held[audience_id].copy()
                 members.discard(person_id)
-                changed[audience.ready(len(members))] = members
+                changed[self._changed(audience, members, VersionCause.PERSONS_CHANGED)] = members
             for audience, members in changed.items():
                 await asyncio.to_thread(self._sets.save, audience.members_name, members)
             await self.store.erase(person_id, list(changed))
@@ -174,16 +172,14 @@ class Audiences(MemberLookup):
         require_persons(add, "add_persons[{}].person_id")
         require_persons(remove, "remove_persons[{}].person_id")
         async with self.changing:
-            audience = await self.get(audience_id)
-            if audience.advertiser_id != advertiser_id:
-                raise NotFound(f"no audience {audience_id}")
+            audience = await self.owned(audience_id, advertiser_id)
             if audience.made_by_rule or audience_id not in self.held:
                 raise FailedPrecondition(f"audience {audience_id} is no list that is ready")
             members = self.held[audience_id].copy()
             settle(changed_by(members, add, remove), self._absorbed, self._erased)
             if members.serialize() == self.held[audience_id].serialize():
                 return audience
-            changed = audience.ready(len(members))
+            changed = self._changed(audience, members, VersionCause.LIST_CHANGED)
             await asyncio.to_thread(self._sets.save, changed.members_name, members)
             await self.store.update([changed])
             self.held[audience_id] = members
@@ -213,7 +209,7 @@ class Audiences(MemberLookup):
                     members.discard(person_id)
                 if change.survivor_id:
                     members.add(change.survivor_id)
-                changed[audience.ready(len(members))] = members
+                changed[self._changed(audience, members, VersionCause.PERSONS_CHANGED)] = members
             for audience, members in changed.items():
                 await asyncio.to_thread(self._sets.save, audience.members_name, members)
             await self.store.follow(change, list(changed))
@@ -238,19 +234,20 @@ class Audiences(MemberLookup):
 
         Raises NotFound where the advertiser has no such audience, FailedPrecondition where it has no expression.
         """
-        audience = await self.get(audience_id)
-        if audience.advertiser_id != advertiser_id:
-            raise NotFound(f"no audience {audience_id}")
+        audience = await self.owned(audience_id, advertiser_id)
         if not audience.expression:
             raise FailedPrecondition(f"audience {audience_id} has no expression to be built from anew")
-        self.refreshes.ask([audience_id])
-        self.waiting.set()
+        self.ask([audience_id])
         return self._with_progress(audience)
+
+    def ask(self, audience_ids: Iterable[str]) -> None:
+        """Ask for audiences of expressions to be built anew."""
+        self.refreshes.ask(audience_ids)
+        self.waiting.set()
 
     async def refresh_all(self) -> None:
         """Ask for every audience of an expression to be built anew."""
-        self.refreshes.ask([audience.audience_id for audience in await self.store.all() if audience.expression])
-        self.waiting.set()
+        self.ask([audience.audience_id for audience in await self.store.all() if audience.expression])
 
     async def publish(self, audience: Audience, members: MemberSet, evidence: str = "") -> None:
         """
@@ -262,13 +259,17 @@ class Audiences(MemberLookup):
         if current is None or current.definition_sha256 != audience.definition_sha256:
             return
         settle(members, self._absorbed, self._erased)
-        ready = current.ready(len(members))
+        cause = VersionCause.REFRESHED if current.revision else VersionCause.BUILT
+        ready = self._changed(current, members, cause)
         await asyncio.to_thread(self._sets.save, ready.members_name, members)
         if evidence:
             await self.store.put_evidence(audience.audience_id, evidence)
         await self.store.update([ready])
         self.held[audience.audience_id] = members
         self.progress.pop(audience.audience_id, None)
+        if cause is VersionCause.BUILT:
+            # A combination may wait for it.
+            self.waiting.set()
 
     async def give_up(self, audience: Audience, failure: str) -> None:
         """The building of an audience failed for good; where it was built before, its members stay."""
@@ -276,23 +277,17 @@ class Audiences(MemberLookup):
             current = await self.store.get(audience.audience_id)
             if current is not None and current.definition_sha256 == audience.definition_sha256:
                 await self.store.update([current.failed(failure)])
+                # A combination may wait for it in vain.
+                self.waiting.set()
         self.progress.pop(audience.audience_id, None)
         self.refreshes.forget(audience.audience_id)
-
-    async def to_build(self) -> Sequence[Audience]:
-        """Audiences that wait to be built, for the first time or anew; look-alikes among them."""
-        return [one for one in await self.store.all() if self._waits(one)]
 
     def build_set(self, person_ids: Sequence[int]) -> MemberSet:
         """A set of persons; blocks."""
         return self._sets.build(person_ids)
 
-    async def same(self, audience_id: str, digest: str) -> Audience | None:
-        """The audience of that id and definition; AlreadyExists where the definition is another."""
-        existing = await self.store.get(audience_id)
-        if existing is not None and existing.definition_sha256 != digest:
-            raise AlreadyExists(f"audience {audience_id} exists with another definition")
-        return None if existing is None else self._with_progress(existing)
+    def _changed(self, audience: Audience, members: MemberSet, cause: VersionCause) -> Audience:
+        return audience.ready(len(members), cause, self._clock.now_us())
 
     async def _tidy(self) -> None:
         kept = frozenset(audience.members_name for audience in await self.store.all())

@@ -12,6 +12,7 @@ import structlog
 from bihuan_scoring.domain.audiences import Audience, MemberSet, estimated_progress
 from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.use_cases.audiences import Audiences
+from bihuan_scoring.use_cases.combining import build_combinations
 from bihuan_scoring.use_cases.expression_facts import ExpressionFacts
 from bihuan_scoring.use_cases.ports import Profiles
 from bihuan_shared.errors import BihuanError, InvalidArgument, Unavailable
@@ -50,22 +51,17 @@ class AudienceBuilder:
             self._audiences.waiting.clear()
             await self.build_waiting()
 
-    async def refresh_regularly(self, every_s: float) -> None:
-        """Ask for everything to be built anew, again and again; stages change by time alone. Never returns."""
-        while True:
-            await self._sleep(every_s)
-            try:
-                await self._audiences.refresh_all()
-            except BihuanError as error:
-                _log.warning("audiences could not be refreshed", reason=error.reason)
-
     async def build_waiting(self) -> None:
         """
-        Build every audience that waits.
+        Build every audience that waits, combinations last, of what there is then.
 
         A scan that fails is repeated with growing delays; an audience is FAILED where that does not help, and at once
         where its expression no longer fits the taxonomy.
         """
+        await self._build_expressions()
+        await build_combinations(self._audiences)
+
+    async def _build_expressions(self) -> None:
         failure = ""
         for attempt in range(_ATTEMPTS):
             waiting = await self._to_build()
@@ -85,7 +81,7 @@ class AudienceBuilder:
             await self._audiences.give_up(audience, failure)
 
     async def _to_build(self) -> Sequence[Audience]:
-        return [audience for audience in await self._audiences.to_build() if audience.look_alike is None]
+        return [one for one in await self._audiences.to_build() if one.look_alike is None and one.combination is None]
 
     async def _build(self, waiting: Sequence[Audience]) -> None:
         expressions, advertisers, postponed = await self._parsed(waiting)

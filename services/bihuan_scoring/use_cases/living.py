@@ -21,14 +21,14 @@ class LivingAudiences:
 
     async def expressions(self) -> Sequence[tuple[str, Expression]]:
         """
-        Those of ready audiences, which the index can answer, by id.
+        Those of ready audiences that are no combinations, which the index can answer, by id.
 
         Those that name no other audience come first, so that what they change is seen by the others.
         """
         texts = {
             audience.audience_id: audience.expression
             for audience in await self._audiences.store.all()
-            if audience.expression and audience.audience_id in self._audiences.held
+            if audience.expression and audience.combination is None and audience.audience_id in self._audiences.held
         }
         self._parsed = {text: self._parsed.get(text) or parse(text) for text in texts.values()}
         found = [(audience_id, self._parsed[text]) for audience_id, text in texts.items()]
@@ -42,13 +42,4 @@ class LivingAudiences:
     async def follow(self, audience_id: str, person_ids: Collection[int], fitting: MemberSet) -> None:
         """Of these persons, those who fit are in and the others are not."""
         async with self._audiences.changing:
-            members = self._audiences.held.get(audience_id)
-            if members is None:
-                return
-            others = [person_id for person_id in person_ids if (person_id in fitting) != (person_id in members)]
-            if others:
-                # Whoever reads the set in a thread keeps the old one.
-                members = members.copy()
-                for person_id in others:
-                    (members.add if person_id in fitting else members.discard)(person_id)
-                self._audiences.held[audience_id] = members
+            self._audiences.place(audience_id, person_ids, fitting)

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from bihuan_scoring.domain.audiences import Audience, LookAlikeOf, NewAudience, definition_sha256, estimated_progress
+from bihuan_scoring.domain.versions import require_interval
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.ports import LookAlikes, LookAlikeTask, Profiles
 from bihuan_shared.clock import DAY_US
@@ -42,6 +43,7 @@ async def create_look_alike(audiences: Audiences, new: NewAudience, of: LookAlik
     if (of.target_size > 0) == (of.least_precision > 0):
         field = "definition.look_alike.target_size"
         raise InvalidArgument.of(field, "either a target size or a least precision is needed")
+    require_interval(new.refresh_interval_s, scheduled=False)
     digest = definition_sha256(new.advertiser_id, "look_alike", repr(of).encode())
     existing = await audiences.same(new.audience_id, digest)
     if existing is not None:

@@ -1,5 +1,6 @@
 """What can be said of audiences without waiting: who is in which, and how far each is."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from bihuan_scoring.domain.audiences import Audience, AudienceState, MemberSet
@@ -27,6 +28,19 @@ class MemberLookup:
     def members(self, audience_id: str) -> MemberSet | None:
         """The members of an audience that is ready, to be read only."""
         return self.held.get(audience_id)
+
+    def place(self, audience_id: str, person_ids: Collection[int], fitting: MemberSet | frozenset[int]) -> None:
+        """Of these persons, those who fit are in and the others are not, in memory; `changing` must be held."""
+        members = self.held.get(audience_id)
+        if members is None:
+            return
+        others = [person_id for person_id in person_ids if (person_id in fitting) != (person_id in members)]
+        if others:
+            # Whoever reads the set in a thread keeps the old one.
+            members = members.copy()
+            for person_id in others:
+                (members.add if person_id in fitting else members.discard)(person_id)
+            self.held[audience_id] = members
 
     def _with_progress(self, audience: Audience) -> Audience:
         if not self._waits(audience):

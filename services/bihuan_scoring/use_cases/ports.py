@@ -13,6 +13,7 @@ from bihuan_scoring.domain.interest_match import Floats
 from bihuan_scoring.domain.models import ModelInfo
 from bihuan_scoring.domain.readings import Reading
 from bihuan_scoring.domain.rollout import Serving
+from bihuan_scoring.domain.versions import AudienceVersion
 from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.targeting import Expression, References, TagType
 
@@ -150,6 +151,10 @@ class AudienceStore(Protocol):
 
     async def evidence(self, audience_id: str) -> str:
         """What speaks for a look-alike; empty where there is none, or none yet."""
+        ...
+
+    async def history(self, audience_id: str) -> Sequence[AudienceVersion]:
+        """The last versions of an audience, newest first, at most 20."""
         ...
 
     async def erase(self, person_id: int, changed: Sequence[Audience]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
 from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf
+from bihuan_scoring.domain.versions import VersionCause
 from bihuan_shared.sql import Database
 
 
@@ -31,8 +32,8 @@ async def test_first_insert_of_an_id_wins(store: SqlAudienceStore) -> None:
 
 async def test_update_changes_only_what_exists(store: SqlAudienceStore) -> None:
     await store.insert(_audience("x"))
-    ready = _audience("x").ready(7)
-    await store.update([ready, _audience("gone").ready(1)])
+    ready = _audience("x").ready(7, VersionCause.BUILT, 9)
+    await store.update([ready, _audience("gone").ready(1, VersionCause.BUILT, 9)])
     assert list(await store.all()) == [ready]
 
 
@@ -52,7 +53,7 @@ async def test_delete_tells_whether_there_was_one(store: SqlAudienceStore) -> No
 async def test_erasure_is_noted_once_with_what_it_changed(store: SqlAudienceStore) -> None:
     await store.insert(_audience("x"))
     for _ in range(2):
-        await store.erase(2**62, [_audience("x").ready(3)])
+        await store.erase(2**62, [_audience("x").ready(3, VersionCause.BUILT, 9)])
     assert await store.erased() == {2**62}
     found = await store.get("x")
     assert found is not None
@@ -65,8 +66,8 @@ async def test_look_alike_keeps_its_seed_and_evidence_until_it_is_deleted(store:
     assert await store.insert(replace(alike, look_alike=LookAlikeOf("other", 5))) == alike
     assert await store.evidence("x") == ""
     await store.put_evidence("x", "{}")
-    await store.update([alike.ready(3)])
-    assert (await store.get("x"), await store.evidence("x")) == (alike.ready(3), "{}")
+    await store.update([alike.ready(3, VersionCause.BUILT, 9)])
+    assert (await store.get("x"), await store.evidence("x")) == (alike.ready(3, VersionCause.BUILT, 9), "{}")
     assert await store.delete("x")
     await store.put_evidence("x", "{}")
     assert await store.evidence("x") == ""

@@ -1,12 +1,9 @@
 """Audiences that are built anew: when asked, regularly, and without losing members on the way."""
 
-import asyncio
-
 import pytest
 
 from bihuan_scoring.domain.audiences import AudienceState
 from bihuan_scoring.domain.facts import PersonFacts
-from bihuan_scoring.use_cases.building import AudienceBuilder
 from bihuan_shared.errors import FailedPrecondition, NotFound
 from tests.unit.scoring.test_audiences import World, _new
 from tests.unit.scoring.test_audiences import world as world  # noqa: PLC0414  # a fixture
@@ -83,23 +80,3 @@ async def test_lists_and_audiences_of_others_are_not_refreshed(world: World) -> 
     assert list(world.audiences.refreshes.asked()) == ["x"]
     await world.audiences.delete("x")
     assert list(world.audiences.refreshes.asked()) == []
-
-
-async def test_everything_is_refreshed_regularly(world: World) -> None:
-    await built(world)
-    slept: list[float] = []
-
-    async def sleep(delay_s: float) -> None:
-        slept.append(delay_s)
-        if len(slept) > 1:
-            await asyncio.Event().wait()
-
-    regular = asyncio.create_task(AudienceBuilder(world.audiences, world.profiles, sleep).refresh_regularly(3_600.0))
-    world.audiences.waiting.clear()
-    await world.audiences.waiting.wait()
-    await world.build()
-    assert world.audiences.memberships(2) == ["x"]
-    assert slept[0] == 3_600.0
-    regular.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await regular

@@ -21,6 +21,42 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _BrandBehaviourKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BrandBehaviourKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BrandBehaviourKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BRAND_BEHAVIOUR_KIND_UNSPECIFIED: _BrandBehaviourKind.ValueType  # 0
+    """Not used."""
+    BRAND_BEHAVIOUR_KIND_EXISTING: _BrandBehaviourKind.ValueType  # 1
+    """Ordered the brand, within 365."""
+    BRAND_BEHAVIOUR_KIND_POTENTIAL: _BrandBehaviourKind.ValueType  # 2
+    """Dealt with the brand, within 90 or 400, without an order in 365."""
+    BRAND_BEHAVIOUR_KIND_INTERACTED: _BrandBehaviourKind.ValueType  # 3
+    """Dealt with the brand in any way beyond seeing it, within 90 or 400."""
+    BRAND_BEHAVIOUR_KIND_FANS_OF_TOPIC: _BrandBehaviourKind.ValueType  # 4
+    """Has an interest in the topic that weighs what one order made `within_days` ago does: 1 to 90, 30 by default."""
+    BRAND_BEHAVIOUR_KIND_FANS_OF_RIVAL: _BrandBehaviourKind.ValueType  # 5
+    """Close to the rival: a strong or long relation, within 90; or ordered it twice, the last time within 365."""
+
+class BrandBehaviourKind(_BrandBehaviourKind, metaclass=_BrandBehaviourKindEnumTypeWrapper):
+    """What a package of brand behaviour asks for; times are in days before now."""
+
+BRAND_BEHAVIOUR_KIND_UNSPECIFIED: BrandBehaviourKind.ValueType  # 0
+"""Not used."""
+BRAND_BEHAVIOUR_KIND_EXISTING: BrandBehaviourKind.ValueType  # 1
+"""Ordered the brand, within 365."""
+BRAND_BEHAVIOUR_KIND_POTENTIAL: BrandBehaviourKind.ValueType  # 2
+"""Dealt with the brand, within 90 or 400, without an order in 365."""
+BRAND_BEHAVIOUR_KIND_INTERACTED: BrandBehaviourKind.ValueType  # 3
+"""Dealt with the brand in any way beyond seeing it, within 90 or 400."""
+BRAND_BEHAVIOUR_KIND_FANS_OF_TOPIC: BrandBehaviourKind.ValueType  # 4
+"""Has an interest in the topic that weighs what one order made `within_days` ago does: 1 to 90, 30 by default."""
+BRAND_BEHAVIOUR_KIND_FANS_OF_RIVAL: BrandBehaviourKind.ValueType  # 5
+"""Close to the rival: a strong or long relation, within 90; or ordered it twice, the last time within 365."""
+Global___BrandBehaviourKind: _TypeAlias = BrandBehaviourKind  # noqa: Y015
+
 class _AudienceState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -48,6 +84,38 @@ AUDIENCE_STATE_READY: AudienceState.ValueType  # 2
 AUDIENCE_STATE_FAILED: AudienceState.ValueType  # 3
 """The building failed; see `failure`."""
 Global___AudienceState: _TypeAlias = AudienceState  # noqa: Y015
+
+class _AudienceVersionCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AudienceVersionCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AudienceVersionCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AUDIENCE_VERSION_CAUSE_UNSPECIFIED: _AudienceVersionCause.ValueType  # 0
+    """Not used."""
+    AUDIENCE_VERSION_CAUSE_BUILT: _AudienceVersionCause.ValueType  # 1
+    """Built for the first time."""
+    AUDIENCE_VERSION_CAUSE_REFRESHED: _AudienceVersionCause.ValueType  # 2
+    """Built anew."""
+    AUDIENCE_VERSION_CAUSE_LIST_CHANGED: _AudienceVersionCause.ValueType  # 3
+    """Somebody changed the list."""
+    AUDIENCE_VERSION_CAUSE_PERSONS_CHANGED: _AudienceVersionCause.ValueType  # 4
+    """Persons were erased, or turned out to be one or several."""
+
+class AudienceVersionCause(_AudienceVersionCause, metaclass=_AudienceVersionCauseEnumTypeWrapper):
+    """Why members are others than before."""
+
+AUDIENCE_VERSION_CAUSE_UNSPECIFIED: AudienceVersionCause.ValueType  # 0
+"""Not used."""
+AUDIENCE_VERSION_CAUSE_BUILT: AudienceVersionCause.ValueType  # 1
+"""Built for the first time."""
+AUDIENCE_VERSION_CAUSE_REFRESHED: AudienceVersionCause.ValueType  # 2
+"""Built anew."""
+AUDIENCE_VERSION_CAUSE_LIST_CHANGED: AudienceVersionCause.ValueType  # 3
+"""Somebody changed the list."""
+AUDIENCE_VERSION_CAUSE_PERSONS_CHANGED: AudienceVersionCause.ValueType  # 4
+"""Persons were erased, or turned out to be one or several."""
+Global___AudienceVersionCause: _TypeAlias = AudienceVersionCause  # noqa: Y015
 
 class _ConditionOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -364,6 +432,82 @@ class LookAlikeEvidence(_message.Message):
 Global___LookAlikeEvidence: _TypeAlias = LookAlikeEvidence  # noqa: Y015
 
 @_typing.final
+class Combination(_message.Message):
+    """Set algebra of ready audiences of the same advertiser: who is in all of some, in any of others and in none of a third
+    kind. `all_of` or `any_of` names one at the least, and all three name 20 together at the most.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALL_OF_FIELD_NUMBER: _builtins.int
+    ANY_OF_FIELD_NUMBER: _builtins.int
+    NONE_OF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def all_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is in each of these."""
+
+    @_builtins.property
+    def any_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is in one of these at the least; no demand where there are none."""
+
+    @_builtins.property
+    def none_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is in none of these."""
+
+    def __init__(
+        self,
+        *,
+        all_of: _abc.Iterable[_builtins.str] | None = ...,
+        any_of: _abc.Iterable[_builtins.str] | None = ...,
+        none_of: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "none_of", b"none_of"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Combination: _TypeAlias = Combination  # noqa: Y015
+
+@_typing.final
+class BrandBehaviour(_message.Message):
+    """Persons by what they do with a brand; the audience shows the expression that it stands for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRAND_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    WITHIN_DAYS_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    RIVAL_FIELD_NUMBER: _builtins.int
+    brand: _builtins.str
+    """The brand. For fans it may be empty; where it is given, those who ordered it within 365 days are left out."""
+    kind: Global___BrandBehaviourKind.ValueType
+    """What is asked for."""
+    within_days: _builtins.int
+    """How far back, one of those that the kind has; 0: the first of them."""
+    topic: _builtins.str
+    """The tag of FANS_OF_TOPIC, such as `category:tea`; empty for other kinds."""
+    rival: _builtins.str
+    """The other brand of FANS_OF_RIVAL; empty for other kinds."""
+    def __init__(
+        self,
+        *,
+        brand: _builtins.str = ...,
+        kind: Global___BrandBehaviourKind.ValueType = ...,
+        within_days: _builtins.int = ...,
+        topic: _builtins.str = ...,
+        rival: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "kind", b"kind", "rival", b"rival", "topic", b"topic", "within_days", b"within_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BrandBehaviour: _TypeAlias = BrandBehaviour  # noqa: Y015
+
+@_typing.final
 class AudienceDefinition(_message.Message):
     """How an audience is made."""
 
@@ -372,6 +516,8 @@ class AudienceDefinition(_message.Message):
     EXPRESSION_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     LOOK_ALIKE_FIELD_NUMBER: _builtins.int
+    COMBINATION_FIELD_NUMBER: _builtins.int
+    BRAND_BEHAVIOUR_FIELD_NUMBER: _builtins.int
     expression: _builtins.str
     """A targeting expression over tags."""
     @_builtins.property
@@ -382,22 +528,68 @@ class AudienceDefinition(_message.Message):
     def look_alike(self) -> Global___LookAlike:
         """Persons like those of a seed of 100 or more; built in the background."""
 
+    @_builtins.property
+    def combination(self) -> Global___Combination:
+        """Of other audiences."""
+
+    @_builtins.property
+    def brand_behaviour(self) -> Global___BrandBehaviour:
+        """By what persons do with a brand."""
+
     def __init__(
         self,
         *,
         expression: _builtins.str = ...,
         members: Global___MemberList | None = ...,
         look_alike: Global___LookAlike | None = ...,
+        combination: Global___Combination | None = ...,
+        brand_behaviour: Global___BrandBehaviour | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "expression", b"expression", "look_alike", b"look_alike", "members", b"members"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["brand_behaviour", b"brand_behaviour", "combination", b"combination", "definition", b"definition", "expression", b"expression", "look_alike", b"look_alike", "members", b"members"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "expression", b"expression", "look_alike", b"look_alike", "members", b"members"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand_behaviour", b"brand_behaviour", "combination", b"combination", "definition", b"definition", "expression", b"expression", "look_alike", b"look_alike", "members", b"members"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_definition: _TypeAlias = _typing.Literal["expression", "members", "look_alike"]  # noqa: Y015
+    _WhichOneofReturnType_definition: _TypeAlias = _typing.Literal["expression", "members", "look_alike", "combination", "brand_behaviour"]  # noqa: Y015
     _WhichOneofArgType_definition: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_definition) -> _WhichOneofReturnType_definition | None: ...
 
 Global___AudienceDefinition: _TypeAlias = AudienceDefinition  # noqa: Y015
+
+@_typing.final
+class AudienceVersion(_message.Message):
+    """Members as they were stored once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    VERSION_TIME_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Counts from 1."""
+    size: _builtins.int
+    """How many persons were in it."""
+    cause: Global___AudienceVersionCause.ValueType
+    """Why."""
+    @_builtins.property
+    def version_time(self) -> _timestamp_pb2.Timestamp:
+        """When it came to be; absent where that is not known."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        size: _builtins.int = ...,
+        version_time: _timestamp_pb2.Timestamp | None = ...,
+        cause: Global___AudienceVersionCause.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["version_time", b"version_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "size", b"size", "version", b"version", "version_time", b"version_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AudienceVersion: _TypeAlias = AudienceVersion  # noqa: Y015
 
 @_typing.final
 class Audience(_message.Message):
@@ -414,6 +606,9 @@ class Audience(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    REFRESH_TIME_FIELD_NUMBER: _builtins.int
+    REFRESH_INTERVAL_S_FIELD_NUMBER: _builtins.int
     audience_id: _builtins.str
     """Names it."""
     display_name: _builtins.str
@@ -430,9 +625,17 @@ class Audience(_message.Message):
     """Progress of the building, in [0, 1]."""
     failure: _builtins.str
     """Why the building failed."""
+    version: _builtins.int
+    """Version of its members, from 1; 0 until it was built."""
+    refresh_interval_s: _builtins.int
+    """How often it is built anew, at least every 60 seconds; 0: as the service is set. Not of a list or a look-alike."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
+
+    @_builtins.property
+    def refresh_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last built; absent where that is not known, and of a list."""
 
     def __init__(
         self,
@@ -446,10 +649,13 @@ class Audience(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         progress: _builtins.float = ...,
         failure: _builtins.str = ...,
+        version: _builtins.int = ...,
+        refresh_time: _timestamp_pb2.Timestamp | None = ...,
+        refresh_interval_s: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "refresh_time", b"refresh_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "audience_id", b"audience_id", "create_time", b"create_time", "display_name", b"display_name", "expression", b"expression", "failure", b"failure", "progress", b"progress", "size", b"size", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "audience_id", b"audience_id", "create_time", b"create_time", "display_name", b"display_name", "expression", b"expression", "failure", b"failure", "progress", b"progress", "refresh_interval_s", b"refresh_interval_s", "refresh_time", b"refresh_time", "size", b"size", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -465,7 +671,7 @@ class CreateAudienceRequest(_message.Message):
     DEFINITION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def audience(self) -> Global___Audience:
-        """Its id, name and owner; other fields are ignored."""
+        """Its id, name, owner and `refresh_interval_s`; other fields are ignored."""
 
     @_builtins.property
     def definition(self) -> Global___AudienceDefinition:
@@ -539,6 +745,7 @@ class GetAudienceResponse(_message.Message):
 
     AUDIENCE_FIELD_NUMBER: _builtins.int
     LOOK_ALIKE_EVIDENCE_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def audience(self) -> Global___Audience:
         """The audience."""
@@ -547,15 +754,20 @@ class GetAudienceResponse(_message.Message):
     def look_alike_evidence(self) -> Global___LookAlikeEvidence:
         """What speaks for a look-alike; absent for other audiences, and until it is built."""
 
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___AudienceVersion]:
+        """The last 20 versions, newest first."""
+
     def __init__(
         self,
         *,
         audience: Global___Audience | None = ...,
         look_alike_evidence: Global___LookAlikeEvidence | None = ...,
+        history: _abc.Iterable[Global___AudienceVersion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "look_alike_evidence", b"look_alike_evidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "look_alike_evidence", b"look_alike_evidence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "history", b"history", "look_alike_evidence", b"look_alike_evidence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -854,6 +1066,132 @@ class RefreshAudienceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RefreshAudienceResponse: _TypeAlias = RefreshAudienceResponse  # noqa: Y015
+
+@_typing.final
+class CompareAudiencesRequest(_message.Message):
+    """Request of CompareAudiences."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    AUDIENCE_IDS_FIELD_NUMBER: _builtins.int
+    advertiser_id: _builtins.str
+    """Whose they are."""
+    @_builtins.property
+    def audience_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which, each once."""
+
+    def __init__(
+        self,
+        *,
+        advertiser_id: _builtins.str = ...,
+        audience_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "audience_ids", b"audience_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareAudiencesRequest: _TypeAlias = CompareAudiencesRequest  # noqa: Y015
+
+@_typing.final
+class ToldSize(_message.Message):
+    """How large an audience is, as it may be told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    BELOW_FLOOR_FIELD_NUMBER: _builtins.int
+    audience_id: _builtins.str
+    """The audience."""
+    size: _builtins.int
+    """About how many persons, to the nearest ten."""
+    below_floor: _builtins.bool
+    """True where it is below the privacy floor of 50, and `size` is 0."""
+    def __init__(
+        self,
+        *,
+        audience_id: _builtins.str = ...,
+        size: _builtins.int = ...,
+        below_floor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience_id", b"audience_id", "below_floor", b"below_floor", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToldSize: _TypeAlias = ToldSize  # noqa: Y015
+
+@_typing.final
+class AudienceOverlap(_message.Message):
+    """What two audiences have in common, as it may be told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    OTHER_AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    INTERSECTION_FIELD_NUMBER: _builtins.int
+    JACCARD_FIELD_NUMBER: _builtins.int
+    BELOW_FLOOR_FIELD_NUMBER: _builtins.int
+    audience_id: _builtins.str
+    """One."""
+    other_audience_id: _builtins.str
+    """The other."""
+    intersection: _builtins.int
+    """About how many persons are in both, to the nearest ten."""
+    jaccard: _builtins.float
+    """The share of those who are in both among those who are in either, of the rounded numbers, in [0, 1]."""
+    below_floor: _builtins.bool
+    """True where fewer than the privacy floor of 50 are in both; the numbers are 0 then."""
+    def __init__(
+        self,
+        *,
+        audience_id: _builtins.str = ...,
+        other_audience_id: _builtins.str = ...,
+        intersection: _builtins.int = ...,
+        jaccard: _builtins.float = ...,
+        below_floor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience_id", b"audience_id", "below_floor", b"below_floor", "intersection", b"intersection", "jaccard", b"jaccard", "other_audience_id", b"other_audience_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AudienceOverlap: _TypeAlias = AudienceOverlap  # noqa: Y015
+
+@_typing.final
+class CompareAudiencesResponse(_message.Message):
+    """Response of CompareAudiences."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZES_FIELD_NUMBER: _builtins.int
+    OVERLAPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToldSize]:
+        """One an audience, in the order of the request."""
+
+    @_builtins.property
+    def overlaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___AudienceOverlap]:
+        """One a pair, in the order of the request: first with second, first with third and so on."""
+
+    def __init__(
+        self,
+        *,
+        sizes: _abc.Iterable[Global___ToldSize] | None = ...,
+        overlaps: _abc.Iterable[Global___AudienceOverlap] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overlaps", b"overlaps", "sizes", b"sizes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareAudiencesResponse: _TypeAlias = CompareAudiencesResponse  # noqa: Y015
 
 @_typing.final
 class DeleteAudienceRequest(_message.Message):

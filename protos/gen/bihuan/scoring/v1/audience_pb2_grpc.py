@@ -75,6 +75,11 @@ class AudienceServiceStub:
                 request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceRequest.SerializeToString,
                 response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceResponse.FromString,
                 _registered_method=True)
+        self.CompareAudiences = channel.unary_unary(
+                '/bihuan.scoring.v1.AudienceService/CompareAudiences',
+                request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.CompareAudiencesRequest.SerializeToString,
+                response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.CompareAudiencesResponse.FromString,
+                _registered_method=True)
         self.DeleteAudience = channel.unary_unary(
                 '/bihuan.scoring.v1.AudienceService/DeleteAudience',
                 request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.DeleteAudienceRequest.SerializeToString,
@@ -150,8 +155,16 @@ class AudienceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareAudiences(self, request, context):
+        """Tells how much up to 50 audiences of one advertiser overlap, pair by pair, as far as that may be told. NOT_FOUND for an
+        audience of another advertiser, FAILED_PRECONDITION for one that has no members yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteAudience(self, request, context):
-        """Deletes an audience.
+        """Deletes an audience. FAILED_PRECONDITION where a combination is made of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,6 +219,11 @@ def add_AudienceServiceServicer_to_server(servicer, server):
                     servicer.RefreshAudience,
                     request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceRequest.FromString,
                     response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceResponse.SerializeToString,
+            ),
+            'CompareAudiences': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareAudiences,
+                    request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.CompareAudiencesRequest.FromString,
+                    response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.CompareAudiencesResponse.SerializeToString,
             ),
             'DeleteAudience': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteAudience,
@@ -435,6 +453,33 @@ class AudienceService:
             '/bihuan.scoring.v1.AudienceService/RefreshAudience',
             bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceRequest.SerializeToString,
             bihuan_dot_scoring_dot_v1_dot_audience__pb2.RefreshAudienceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareAudiences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.scoring.v1.AudienceService/CompareAudiences',
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.CompareAudiencesRequest.SerializeToString,
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.CompareAudiencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,8 +55,12 @@ class AudienceServiceStub:
     """Builds an audience of an expression anew, in the background; its members serve on until then. NOT_FOUND for an
     audience of another advertiser, FAILED_PRECONDITION for a list. Audiences are refreshed regularly as well.
     """
+    CompareAudiences: _grpc.UnaryUnaryMultiCallable[_audience_pb2.CompareAudiencesRequest, _audience_pb2.CompareAudiencesResponse]
+    """Tells how much up to 50 audiences of one advertiser overlap, pair by pair, as far as that may be told. NOT_FOUND for an
+    audience of another advertiser, FAILED_PRECONDITION for one that has no members yet.
+    """
     DeleteAudience: _grpc.UnaryUnaryMultiCallable[_audience_pb2.DeleteAudienceRequest, _audience_pb2.DeleteAudienceResponse]
-    """Deletes an audience."""
+    """Deletes an audience. FAILED_PRECONDITION where a combination is made of it."""
     DeletePerson: _grpc.UnaryUnaryMultiCallable[_audience_pb2.DeletePersonRequest, _audience_pb2.DeletePersonResponse]
     """Takes a person out of every audience."""
 
@@ -87,8 +91,12 @@ class AudienceServiceAsyncStub(AudienceServiceStub):
     """Builds an audience of an expression anew, in the background; its members serve on until then. NOT_FOUND for an
     audience of another advertiser, FAILED_PRECONDITION for a list. Audiences are refreshed regularly as well.
     """
+    CompareAudiences: _aio.UnaryUnaryMultiCallable[_audience_pb2.CompareAudiencesRequest, _audience_pb2.CompareAudiencesResponse]  # type: ignore[assignment]
+    """Tells how much up to 50 audiences of one advertiser overlap, pair by pair, as far as that may be told. NOT_FOUND for an
+    audience of another advertiser, FAILED_PRECONDITION for one that has no members yet.
+    """
     DeleteAudience: _aio.UnaryUnaryMultiCallable[_audience_pb2.DeleteAudienceRequest, _audience_pb2.DeleteAudienceResponse]  # type: ignore[assignment]
-    """Deletes an audience."""
+    """Deletes an audience. FAILED_PRECONDITION where a combination is made of it."""
     DeletePerson: _aio.UnaryUnaryMultiCallable[_audience_pb2.DeletePersonRequest, _audience_pb2.DeletePersonResponse]  # type: ignore[assignment]
     """Takes a person out of every audience."""
 
@@ -166,12 +174,22 @@ class AudienceServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def CompareAudiences(
+        self,
+        request: _audience_pb2.CompareAudiencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audience_pb2.CompareAudiencesResponse, _abc.Awaitable[_audience_pb2.CompareAudiencesResponse]]:
+        """Tells how much up to 50 audiences of one advertiser overlap, pair by pair, as far as that may be told. NOT_FOUND for an
+        audience of another advertiser, FAILED_PRECONDITION for one that has no members yet.
+        """
+
+    @_abc_1.abstractmethod
     def DeleteAudience(
         self,
         request: _audience_pb2.DeleteAudienceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audience_pb2.DeleteAudienceResponse, _abc.Awaitable[_audience_pb2.DeleteAudienceResponse]]:
-        """Deletes an audience."""
+        """Deletes an audience. FAILED_PRECONDITION where a combination is made of it."""
 
     @_abc_1.abstractmethod
     def DeletePerson(
