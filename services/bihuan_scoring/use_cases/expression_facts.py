@@ -3,7 +3,7 @@
 from typing import Final
 
 from bihuan_scoring.domain.facts import PersonFacts
-from bihuan_scoring.use_cases.audiences import Audiences
+from bihuan_scoring.use_cases.lookup import MemberLookup
 from bihuan_shared.targeting import Value
 
 _NO_INTEREST: Final = (0.0, 0.0)
@@ -12,7 +12,7 @@ _NO_INTEREST: Final = (0.0, 0.0)
 class ExpressionFacts:
     """What is known of a person, and which audiences it is in."""
 
-    def __init__(self, person: PersonFacts, audiences: Audiences) -> None:
+    def __init__(self, person: PersonFacts, audiences: MemberLookup) -> None:
         self._person = person
         self._audiences = audiences
         self._interests = {tag: (long_term, instant) for tag, long_term, instant in person.interests}

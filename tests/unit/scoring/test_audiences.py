@@ -13,6 +13,7 @@ from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.domain.readings import Reading
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
+from bihuan_shared.clock import Clock, SystemClock
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from bihuan_shared.person_change import PersonPart, PersonsChange
 from bihuan_shared.sql import Database
@@ -60,11 +61,12 @@ class World:
         self.folder = folder
         self.profiles = FakeProfiles()
         self.delays: list[float] = []
+        self.clock: Clock = SystemClock()
         self._database = database
         self.audiences = self._fresh()
 
     def _fresh(self) -> Audiences:
-        return Audiences(SqlAudienceStore(self._database), BitmapFiles(self.folder), self.profiles)
+        return Audiences(SqlAudienceStore(self._database), BitmapFiles(self.folder), self.profiles, self.clock)
 
     async def restart(self) -> None:
         self.audiences = self._fresh()
