@@ -5,7 +5,7 @@ import asyncio
 import grpc
 
 from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc
-from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, NewAudience
+from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, MemberSet, NewAudience
 from bihuan_scoring.domain.overlap import overlaps
 from bihuan_scoring.domain.reach import told_reach
 from bihuan_scoring.rpc.evidence import evidence_message
@@ -24,6 +24,7 @@ from bihuan_scoring.use_cases.look_alikes import create_look_alike
 from bihuan_scoring.use_cases.membership import explain_audience, explain_expression
 from bihuan_scoring.use_cases.ports import Profiles
 from bihuan_shared.clock import Clock, to_timestamp, to_us
+from bihuan_shared.targeting import Expression
 
 CreateContext = grpc.aio.ServicerContext[audience_pb2.CreateAudienceRequest, audience_pb2.CreateAudienceResponse]
 GetContext = grpc.aio.ServicerContext[audience_pb2.GetAudienceRequest, audience_pb2.GetAudienceResponse]
@@ -89,7 +90,10 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         return audience_pb2.GetAudienceResponse(
             audience=_message(audience),
             look_alike_evidence=evidence_message(audience, evidence),
-            history=[version_message(version) for version in await self._audiences.history(request.audience_id)],
+            history=[
+                version_message(version, told_reach(version.size))
+                for version in await self._audiences.history(request.audience_id)
+            ],
         )
 
     async def ListAudiences(  # noqa: N802
@@ -159,7 +163,7 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         """How much audiences overlap, pair by pair."""
         require_each_once(request.audience_ids)
         members = await self._audiences.owned_sets(request.audience_ids, request.advertiser_id)
-        return overlaps_message(await asyncio.to_thread(overlaps, members))
+        return overlaps_message(await asyncio.to_thread(overlaps, members, _told))
 
     async def DeleteAudience(  # noqa: N802
         self, request: audience_pb2.DeleteAudienceRequest, _context: DeleteContext
@@ -174,6 +178,10 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         """How many audiences the person was in."""
         removed = await self._audiences.delete_person(request.person.person_id)
         return audience_pb2.DeletePersonResponse(removed_count=removed)
+
+
+def _told(members: MemberSet, _asked: Expression) -> int | None:
+    return told_reach(len(members))
 
 
 def _look_alike(asked: audience_pb2.LookAlike) -> LookAlikeOf:

@@ -51,9 +51,15 @@ def add_version(message: audience_pb2.Audience, audience: Audience) -> None:
         message.refresh_time.CopyFrom(to_timestamp(audience.refresh_time_us))
 
 
-def version_message(version: AudienceVersion) -> audience_pb2.AudienceVersion:
-    """One version."""
-    message = audience_pb2.AudienceVersion(version=version.version, size=version.size, cause=_CAUSES[version.cause])
+def version_message(version: AudienceVersion, told: int | None) -> audience_pb2.AudienceVersion:
+    """One version, of which `told` persons may be told (None: too few)."""
+    message = audience_pb2.AudienceVersion(
+        version=version.version,
+        size=version.size,
+        cause=_CAUSES[version.cause],
+        told_size=told or 0,
+        below_floor=told is None,
+    )
     if version.time_us:
         message.version_time.CopyFrom(to_timestamp(version.time_us))
     return message

@@ -565,12 +565,18 @@ class AudienceVersion(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     VERSION_TIME_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    TOLD_SIZE_FIELD_NUMBER: _builtins.int
+    BELOW_FLOOR_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Counts from 1."""
     size: _builtins.int
-    """How many persons were in it."""
+    """How many persons were in it; for the platform alone."""
     cause: Global___AudienceVersionCause.ValueType
     """Why."""
+    told_size: _builtins.int
+    """About how many persons were in it, as that may be told to anybody."""
+    below_floor: _builtins.bool
+    """True where it is below the privacy floor of 50, and `told_size` is 0."""
     @_builtins.property
     def version_time(self) -> _timestamp_pb2.Timestamp:
         """When it came to be; absent where that is not known."""
@@ -582,10 +588,12 @@ class AudienceVersion(_message.Message):
         size: _builtins.int = ...,
         version_time: _timestamp_pb2.Timestamp | None = ...,
         cause: Global___AudienceVersionCause.ValueType = ...,
+        told_size: _builtins.int = ...,
+        below_floor: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["version_time", b"version_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "size", b"size", "version", b"version", "version_time", b"version_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below_floor", b"below_floor", "cause", b"cause", "size", b"size", "told_size", b"told_size", "version", b"version", "version_time", b"version_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
