@@ -3,12 +3,15 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bihuan.common.v1 import common_pb2
 from bihuan.identity.v1 import identity_pb2
 from bihuan.profile.v1 import profile_pb2
 from bihuan.scoring.v1 import audience_pb2
+from bihuan_gateway.control.package_wire import named_as_asked, overlaps_view, package_definition, standing_of
+from bihuan_gateway.control.packages import BrandBehaviourSpec, CombinationSpec, OverlapsView
 from bihuan_gateway.control.ports import AudienceStatus
 from bihuan_gateway.control.specs import Member
 from bihuan_gateway.control.tag_hop import platform_tags
@@ -76,28 +79,46 @@ class AudienceHop:
         self._stub = stub
 
     async def create(
-        self, audience_id: str, advertiser_id: str, display_name: str, *, expression: str, person_ids: Sequence[int]
+        self,
+        audience_id: str,
+        advertiser_id: str,
+        display_name: str,
+        *,
+        expression: str,
+        person_ids: Sequence[int],
+        package: CombinationSpec | BrandBehaviourSpec | None = None,
+        refresh_interval_s: int = 0,
     ) -> AudienceStatus:
         """Create an audience; the same again is no error."""
-        definition = (
-            audience_pb2.AudienceDefinition(expression=expression)
-            if expression
-            else audience_pb2.AudienceDefinition(members=audience_pb2.MemberList(person_ids=person_ids))
-        )
+        if package is not None:
+            definition = package_definition(package)
+        elif expression:
+            definition = audience_pb2.AudienceDefinition(expression=expression)
+        else:
+            definition = audience_pb2.AudienceDefinition(members=audience_pb2.MemberList(person_ids=person_ids))
         request = audience_pb2.CreateAudienceRequest(
             audience=audience_pb2.Audience(
-                audience_id=audience_id, advertiser_id=advertiser_id, display_name=display_name
+                audience_id=audience_id,
+                advertiser_id=advertiser_id,
+                display_name=display_name,
+                refresh_interval_s=refresh_interval_s,
             ),
             definition=definition,
         )
-        with asked_by_us():
+        with named_as_asked(), asked_by_us():
             return _status((await self._stub.CreateAudience(request, timeout=_LIST_TIMEOUT_S)).audience)
+
+    async def compare(self, advertiser_id: str, audience_ids: Sequence[str]) -> OverlapsView:
+        """Tell how much audiences overlap."""
+        request = audience_pb2.CompareAudiencesRequest(advertiser_id=advertiser_id, audience_ids=audience_ids)
+        with asked_by_us():
+            return overlaps_view(await self._stub.CompareAudiences(request, timeout=_LIST_TIMEOUT_S))
 
     async def status(self, audience_id: str) -> AudienceStatus:
         """Tell how far an audience is."""
         with asked_by_us():
             answer = await self._stub.GetAudience(audience_pb2.GetAudienceRequest(audience_id=audience_id))
-        return _status(answer.audience)
+        return replace(_status(answer.audience), standing=standing_of(answer.audience, answer))
 
     async def refresh(self, audience_id: str, advertiser_id: str) -> AudienceStatus:
         """Have an audience built anew."""
@@ -108,7 +129,7 @@ class AudienceHop:
 
 def _status(audience: audience_pb2.Audience) -> AudienceStatus:
     state = audience_pb2.AudienceState.Name(audience.state).removeprefix("AUDIENCE_STATE_").lower()
-    return AudienceStatus(state, audience.size, audience.progress, audience.failure)
+    return AudienceStatus(state, audience.size, audience.progress, audience.failure, standing=standing_of(audience))
 
 
 class TaxonomyHop:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bihuan_gateway.control.access import Principal, require_tenant, require_writer
+from bihuan_gateway.control.packages import OverlapsView
 from bihuan_gateway.control.ports import Audiences, AudienceStatus, People
 from bihuan_gateway.control.resources import Receipt, Resource, new_name
 from bihuan_gateway.control.specs import AudienceSpec, Kind, Member
 from bihuan_gateway.control.use_cases import Catalogue
 from bihuan_shared.errors import AlreadyExists, InvalidArgument
+from bihuan_shared.targeting import InAudience
 
 PAGE = 1_000
 """Members that are resolved in one call."""
@@ -42,8 +44,11 @@ class AudienceDesk:
         require_writer(principal)
         require_tenant(principal, spec.advertiser_id, "advertiser")
         await self.catalogue.get(principal, Kind.ADVERTISERS, spec.advertiser_id)
-        if bool(spec.expression) == bool(members):
-            raise InvalidArgument.of("/members", "exactly one of members, expression and preset is needed")
+        forms = (spec.expression, members, spec.combination, spec.brand_behaviour)
+        if [bool(one) for one in forms].count(True) != 1:
+            raise InvalidArgument.of(
+                "/members", "exactly one of members, expression, preset, combination and brand_behaviour is needed"
+            )
         name = audience_id or new_name(Kind.AUDIENCES, self._name_bytes(principal, key))
         receipt = self._receipt(principal, spec, members, name, key)
         store = self.catalogue.store
@@ -54,9 +59,16 @@ class AudienceDesk:
         if spec.expression:
             expression = await self.catalogue.parse(spec.expression, "/expression", spec.advertiser_id)
             await self.catalogue.check_audiences(expression, spec.advertiser_id, "/expression")
+        await self._check_operands(spec)
         persons = await self._resolve(members)
         status = await self.audiences.create(
-            name, spec.advertiser_id, spec.display_name, expression=spec.expression, person_ids=persons
+            name,
+            spec.advertiser_id,
+            spec.display_name,
+            expression=spec.expression,
+            person_ids=persons,
+            package=spec.package,
+            refresh_interval_s=spec.refresh_interval_s or 0,
         )
         now_us = self.catalogue.clock.now_us()
         resource = Resource(Kind.AUDIENCES, name, spec.advertiser_id, spec.advertiser_id, 1, now_us, now_us, spec)
@@ -75,6 +87,31 @@ class AudienceDesk:
         resource = await self.catalogue.get(principal, Kind.AUDIENCES, audience_id)
         assert resource.advertiser_id is not None
         return resource, await self.audiences.refresh(audience_id, resource.advertiser_id)
+
+    async def compare(self, principal: Principal, audience_ids: Sequence[str]) -> OverlapsView:
+        """
+        Tell how much audiences overlap, pair by pair.
+
+        NotFound as in `get`, InvalidArgument where they are of several advertisers, FailedPrecondition where one has no
+        members yet.
+        """
+        owner = ""
+        for audience_id in audience_ids:
+            resource = await self.catalogue.get(principal, Kind.AUDIENCES, audience_id)
+            assert resource.advertiser_id is not None
+            owner = owner or resource.advertiser_id
+            if resource.advertiser_id != owner:
+                raise InvalidArgument.of("/query/ids", "are of several advertisers")
+        return await self.audiences.compare(owner, audience_ids)
+
+    async def _check_operands(self, spec: AudienceSpec) -> None:
+        """Refuse a combination of what is not this advertiser's (InvalidArgument)."""
+        if spec.combination is None:
+            return
+        for name in ("all_of", "any_of", "none_of"):
+            for index, operand in enumerate(getattr(spec.combination, name)):
+                pointer = f"/combination/{name}/{index}"
+                await self.catalogue.check_audiences(InAudience(operand), spec.advertiser_id, pointer)
 
     def _name_bytes(self, principal: Principal, key: str | None) -> bytes:
         if key is None:

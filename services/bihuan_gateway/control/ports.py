@@ -11,6 +11,7 @@ from bihuan_gateway.control.insight import (
     LedgerEntry,
     Reconciliation,
 )
+from bihuan_gateway.control.packages import NO_STANDING, BrandBehaviourSpec, CombinationSpec, OverlapsView, Standing
 from bihuan_gateway.control.promoter_link import IssuedLink
 from bihuan_gateway.control.resources import Receipt, Resource
 from bihuan_gateway.control.specs import Kind, Member
@@ -183,15 +184,28 @@ class AudienceStatus:
     size: int
     progress: float
     failure: str
+    standing: Standing = NO_STANDING
 
 
 class Audiences(Protocol):
     """Scoring, as it keeps audiences."""
 
     async def create(
-        self, audience_id: str, advertiser_id: str, display_name: str, *, expression: str, person_ids: Sequence[int]
+        self,
+        audience_id: str,
+        advertiser_id: str,
+        display_name: str,
+        *,
+        expression: str,
+        person_ids: Sequence[int],
+        package: CombinationSpec | BrandBehaviourSpec | None = None,
+        refresh_interval_s: int = 0,
     ) -> AudienceStatus:
-        """Create an audience from an expression or, where that is empty, a list; the same again is no error."""
+        """Create an audience from a package, an expression or, without both, a list; the same again is no error."""
+        ...
+
+    async def compare(self, advertiser_id: str, audience_ids: Sequence[str]) -> OverlapsView:
+        """Tell how much audiences of an advertiser overlap; FailedPrecondition where one has no members yet."""
         ...
 
     async def status(self, audience_id: str) -> AudienceStatus:

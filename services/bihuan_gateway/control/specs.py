@@ -24,6 +24,7 @@ from bihuan_gateway.control.fields import (
     TimeZone,
 )
 from bihuan_gateway.control.lead_specs import LeadSpec
+from bihuan_gateway.control.packages import BrandBehaviourSpec, CombinationSpec, Interval
 from bihuan_shared.clock import parse_rfc3339_us
 
 MAX_ASSETS_BYTES = 16_384
@@ -261,11 +262,23 @@ class Member(Spec):
 
 
 class AudienceSpec(Spec):
-    """A named set of persons; an empty expression stands for a list."""
+    """
+    A named set of persons: of an expression, of other audiences, of brand behaviour, or a list where there is neither.
+
+    `refresh_interval_s` is how often it is built anew; null: as the platform does.
+    """
 
     advertiser_id: ResourceId
     display_name: DisplayName
     expression: Annotated[str, Field(max_length=4096)] = ""
+    combination: CombinationSpec | None = None
+    brand_behaviour: BrandBehaviourSpec | None = None
+    refresh_interval_s: Interval | None = None
+
+    @property
+    def package(self) -> CombinationSpec | BrandBehaviourSpec | None:
+        """What it is made of beyond an expression; of both the combination."""
+        return self.combination or self.brand_behaviour
 
 
 class PublisherSpec(Spec):

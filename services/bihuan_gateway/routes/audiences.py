@@ -2,11 +2,13 @@
 
 from typing import Annotated
 
+from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from bihuan_gateway.control.audience_presets import Preset, with_preset
 from bihuan_gateway.control.fields import ResourceId, Tag
+from bihuan_gateway.control.packages import LEAST_COMPARED, MAX_COMPARED, OverlapsView, VersionView
 from bihuan_gateway.control.ports import AudienceStatus
 from bihuan_gateway.control.resources import Resource
 from bihuan_gateway.control.specs import MAX_MEMBERS, AudienceSpec, Kind, Member
@@ -24,13 +26,14 @@ from bihuan_gateway.routes.wire import (
     listed,
     spec_of,
 )
+from bihuan_shared.errors import InvalidArgument
 
 router = control_router("audiences")
 
 
 class AudienceCreate(AudienceSpec):
     """
-    An audience to create, from members (each one person), from an expression, or from a preset.
+    An audience to create, from members (each one person), an expression, a preset, other audiences or brand behaviour.
 
     The preset `reactivation` holds those whose relation to `brand` is dormant: who dealt with it, but not in the last
     90 days.
@@ -47,12 +50,20 @@ class AudienceListView(View, AudienceSpec):
 
 
 class AudienceView(AudienceListView):
-    """An audience as it stands: `state` is building, ready or failed; `size` is in persons."""
+    """
+    An audience as it stands: `state` is building, ready or failed; `size` is in persons.
+
+    `members_version` counts changes of the members, of which `history` tells the last 20 where one audience is shown;
+    `expression` is also that of a combination and of brand behaviour.
+    """
 
     state: str
     size: int
     progress: float
     failure: str
+    members_version: int
+    refresh_time: str | None
+    history: tuple[VersionView, ...]
 
 
 class AudiencePage(BaseModel):
@@ -63,12 +74,17 @@ class AudiencePage(BaseModel):
 
 
 def _answer(resource: Resource, status: AudienceStatus, code: int) -> JSONResponse:
+    standing = status.standing
     written = {
         **document(resource),
+        "expression": standing.expression or document(resource)["expression"],
         "state": status.state,
         "size": status.size,
         "progress": status.progress,
         "failure": status.failure,
+        "members_version": standing.version,
+        "refresh_time": standing.refresh_time,
+        "history": [one.model_dump(mode="json") for one in standing.history],
     }
     return JSONResponse(written, status_code=code, headers={"location": f"/v1/audiences/{resource.id}"})
 
@@ -79,6 +95,19 @@ async def create_audience(body: AudienceCreate, control: Control, caller: Caller
     spec = with_preset(spec_of(AudienceSpec, body), body.preset, body.brand)
     resource, status = await control.audiences.create(caller, spec, body.members, audience_id=body.id, key=key)
     return _answer(resource, status, 201)
+
+
+@router.get("/v1/audiences:overlap", response_model=OverlapsView)
+async def compare_audiences(
+    control: Control,
+    caller: Caller,
+    ids: Annotated[str, Query(max_length=4_096, description="2 to 50 ids of one advertiser, parted by commas")],
+) -> OverlapsView:
+    """Tell how much audiences overlap, pair by pair, rounded and not below the privacy floor."""
+    names = ids.split(",")
+    if not LEAST_COMPARED <= len(names) <= MAX_COMPARED or len(set(names)) < len(names):
+        raise InvalidArgument.of("/query/ids", f"are {LEAST_COMPARED} to {MAX_COMPARED} ids, each once")
+    return await control.audiences.compare(caller, names)
 
 
 @router.post("/v1/audiences/{resource_id}:refresh", status_code=202, response_model=AudienceView)

@@ -26,6 +26,15 @@ from bihuan_gateway.control.order_attribution import (
     Restatement,
     Touch,
 )
+from bihuan_gateway.control.packages import (
+    BrandBehaviourSpec,
+    CombinationSpec,
+    OverlapsView,
+    OverlapView,
+    SizeView,
+    Standing,
+    VersionView,
+)
 from bihuan_gateway.control.ports import AudienceStatus
 from bihuan_gateway.control.reports import FigureDifference, ReportQuery, ReportRow, Verification
 from bihuan_gateway.control.specs import Member
@@ -148,10 +157,21 @@ class FakePeople:
 @dataclass
 class FakeAudiences:
     made: dict[str, tuple[str, str, str, tuple[int, ...]]] = field(default_factory=dict)
+    packages: dict[str, tuple[CombinationSpec | BrandBehaviourSpec | None, int]] = field(default_factory=dict)
+    compared: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
     async def create(
-        self, audience_id: str, advertiser_id: str, display_name: str, *, expression: str, person_ids: Sequence[int]
+        self,
+        audience_id: str,
+        advertiser_id: str,
+        display_name: str,
+        *,
+        expression: str,
+        person_ids: Sequence[int],
+        package: CombinationSpec | BrandBehaviourSpec | None = None,
+        refresh_interval_s: int = 0,
     ) -> AudienceStatus:
+        self.packages[audience_id] = package, refresh_interval_s
         body = (advertiser_id, display_name, expression, tuple(person_ids))
         if self.made.setdefault(audience_id, body) != body:
             raise AlreadyExists("taken")
@@ -160,7 +180,17 @@ class FakeAudiences:
     async def status(self, audience_id: str) -> AudienceStatus:
         if audience_id not in self.made:
             raise NotFound("no such audience")
-        return AudienceStatus("ready", len(self.made[audience_id][3]), 1.0, "")
+        package, _ = self.packages[audience_id]
+        version = VersionView(version=3, size=1_230, below_floor=False, version_time=None, cause="built")
+        standing = Standing(expression="true" if package else "", version=3, history=(version,))
+        return AudienceStatus("ready", len(self.made[audience_id][3]), 1.0, "", standing=standing)
+
+    async def compare(self, advertiser_id: str, audience_ids: Sequence[str]) -> OverlapsView:
+        self.compared.append((advertiser_id, tuple(audience_ids)))
+        sizes = tuple(SizeView(id=one, size=1_230, below_floor=False) for one in audience_ids)
+        first, second = audience_ids[:2]
+        pair = OverlapView(id=first, other_id=second, intersection=0, jaccard=0.0, below_floor=True)
+        return OverlapsView(audiences=sizes, overlaps=(pair,))
 
     async def refresh(self, audience_id: str, advertiser_id: str) -> AudienceStatus:
         owner, _, expression, _ = self.made[audience_id]
