@@ -43,7 +43,9 @@ class MemberLookup:
             self.held[audience_id] = members
 
     def _with_progress(self, audience: Audience) -> Audience:
-        if not self._waits(audience):
+        # What is stored as ready is not so before its members can be looked up.
+        stored_only = audience.state is AudienceState.READY and audience.audience_id not in self.held
+        if not stored_only and not self._waits(audience):
             return audience
         progress = self.progress.get(audience.audience_id, 0.0)
         return replace(audience, state=AudienceState.BUILDING, progress=progress)

@@ -41,7 +41,7 @@ async def _events(world: World) -> None:
     await world.happen(3, common.BEHAVIOUR_CLICK, 200, TEA)
     await world.happen(4, common.BEHAVIOUR_IMPRESSION, 1, TEA)
     await world.happen(5, common.BEHAVIOUR_ORDER, 20, COFFEE)
-    await world.happen(6, common.BEHAVIOUR_ORDER, 30, COFFEE)
+    await world.happen(6, common.BEHAVIOUR_ORDER, 29, COFFEE)
     await world.happen(6, common.BEHAVIOUR_ORDER, 40, TEA)
 
 

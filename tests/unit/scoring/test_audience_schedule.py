@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bihuan_scoring.domain.audiences import LookAlikeOf, NewAudience
+from bihuan_scoring.domain.audiences import AudienceState, LookAlikeOf, NewAudience
 from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.domain.versions import KEPT_VERSIONS, VersionCause
 from bihuan_scoring.use_cases.look_alikes import create_look_alike
@@ -187,3 +187,11 @@ async def test_an_audience_of_before_there_were_versions_gets_its_first_when_it_
     await world.audiences.refresh("x", "a1")
     await world.build()
     assert (await world.audiences.history("x"))[0].version == 8
+
+
+async def test_an_audience_is_not_ready_before_its_members_can_be_looked_up(world: World) -> None:
+    await world.audiences.create_from_members(_new("list"), [1])
+    held = world.audiences.held.pop("list")
+    assert (await world.audiences.get("list")).state is AudienceState.BUILDING
+    world.audiences.held["list"] = held
+    assert (await world.audiences.get("list")).state is AudienceState.READY
