@@ -138,6 +138,23 @@ async def test_an_audience_sees_changes_within_seconds(pair: Pair) -> None:
     assert await pair.until_members("tea", [1, 2, 3], [3]) < WITHIN_S
 
 
+async def test_a_combination_sees_changes_of_its_operands_within_seconds(pair: Pair) -> None:
+    await pair.search(1, 2)
+    await pair.create("tea", TEA)
+    await pair.until_members("tea", [1, 2], [1, 2])
+    members = pb.AudienceDefinition(members=pb.MemberList(person_ids=[2, 4]))
+    listed = pb.CreateAudienceRequest(audience=pb.Audience(audience_id="list", advertiser_id="a1"), definition=members)
+    await pair.audiences.CreateAudience(listed)
+    less = pb.AudienceDefinition(combination=pb.Combination(all_of=["tea"], none_of=["list"]))
+    combined = pb.CreateAudienceRequest(audience=pb.Audience(audience_id="less", advertiser_id="a1"), definition=less)
+    await pair.audiences.CreateAudience(combined)
+    await pair.until_members("less", [1, 2, 3, 4], [1])
+    await pair.search(3, 4)
+    assert await pair.until_members("less", [1, 2, 3, 4], [1, 3]) < WITHIN_S
+    await pair.profile.DeleteProfile(profile_pb.DeleteProfileRequest(person=common.PersonRef(person_id=1)))
+    assert await pair.until_members("less", [1, 2, 3, 4], [3]) < WITHIN_S
+
+
 async def test_reach_is_told_to_the_ten_and_not_below_the_floor(pair: Pair) -> None:
     """The index and the scan that stands in for it where there is none say the same."""
     await pair.search(*range(1, 64))
