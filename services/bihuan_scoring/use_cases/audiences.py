@@ -131,9 +131,8 @@ class Audiences(AudienceReading):
     async def delete(self, audience_id: str) -> bool:
         """Delete an audience; True where there was one, FailedPrecondition where a combination is made of it."""
         async with self.changing:
-            for other in await self.store.all():
-                if other.combination is not None and audience_id in other.combination.operands:
-                    raise FailedPrecondition(f"audience {other.audience_id} is made of it")
+            if combinations := await self.made_of([audience_id]):
+                raise FailedPrecondition(f"audience {combinations[0]} is made of it")
             deleted = await self.store.delete(audience_id)
             self.held.pop(audience_id, None)
             self.progress.pop(audience_id, None)
@@ -183,6 +182,7 @@ class Audiences(AudienceReading):
             await asyncio.to_thread(self._sets.save, changed.members_name, members)
             await self.store.update([changed])
             self.held[audience_id] = members
+            self.ask(await self.made_of([audience_id]))
             await self._tidy()
             return changed
 
@@ -213,6 +213,8 @@ class Audiences(AudienceReading):
             for audience, members in changed.items():
                 await asyncio.to_thread(self._sets.save, audience.members_name, members)
             await self.store.follow(change, list(changed))
+            # A survivor may be in an operand that it was not in as two.
+            self.ask(await self.made_of([audience.audience_id for audience in changed]))
             self._erased |= set(change.erased_ids)
             for person_id in change.part_ids:
                 self._absorbed.pop(person_id, None)
@@ -241,9 +243,11 @@ class Audiences(AudienceReading):
         return self._with_progress(audience)
 
     def ask(self, audience_ids: Iterable[str]) -> None:
-        """Ask for audiences of expressions to be built anew."""
-        self.refreshes.ask(audience_ids)
-        self.waiting.set()
+        """Ask for audiences of expressions to be built anew, if there are any."""
+        asked = list(audience_ids)
+        self.refreshes.ask(asked)
+        if asked:
+            self.waiting.set()
 
     async def refresh_all(self) -> None:
         """Ask for every audience of an expression to be built anew."""
@@ -267,9 +271,7 @@ class Audiences(AudienceReading):
         await self.store.update([ready])
         self.held[audience.audience_id] = members
         self.progress.pop(audience.audience_id, None)
-        if cause is VersionCause.BUILT:
-            # A combination may wait for it.
-            self.waiting.set()
+        self.ask(await self.made_of([audience.audience_id]))
 
     async def give_up(self, audience: Audience, failure: str) -> None:
         """The building of an audience failed for good; where it was built before, its members stay."""

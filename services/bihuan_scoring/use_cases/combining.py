@@ -44,17 +44,19 @@ async def create_combination(audiences: Audiences, new: NewAudience, asked: Comb
 
 async def build_combinations(audiences: Audiences) -> None:
     """
-    Build every combination that waits, operands before what is made of them.
+    Build every combination that waits, operands before what is made of them, and what waits because of that.
 
     One of an operand that has no members yet waits on, unless that operand has failed.
     """
-    waiting = {one.audience_id: one for one in await audiences.to_build() if one.combination is not None}
-    order = TopologicalSorter({name: _operands(one) & waiting.keys() for name, one in waiting.items()})
-    for name in order.static_order():
-        await _build(audiences, waiting[name])
+    built = True
+    while built:
+        waiting = {one.audience_id: one for one in await audiences.to_build() if one.combination is not None}
+        order = TopologicalSorter({name: _operands(one) & waiting.keys() for name, one in waiting.items()})
+        built = any([await _build(audiences, waiting[name]) for name in order.static_order()])
 
 
-async def _build(audiences: Audiences, audience: Audience) -> None:
+async def _build(audiences: Audiences, audience: Audience) -> bool:
+    """Whether it was built."""
     of = audience.combination
     assert of is not None, "only combinations are built here"
     missing = sorted(of.operands - audiences.held.keys())
@@ -62,16 +64,17 @@ async def _build(audiences: Audiences, audience: Audience) -> None:
         coming = {one.audience_id for one in await audiences.to_build()}
         if not coming.issuperset(missing):
             await audiences.give_up(audience, f"an audience that it is made of is not ready: {missing[0]}")
-        return
+        return False
     asked = audiences.refreshes.asked()
     async with audiences.changing:
         sets = {name: audiences.held[name] for name in of.operands if name in audiences.held}
         if len(sets) < len(of.operands):
-            return
+            return False
         # The operands' sets are replaced, never changed, so that a thread may read them.
         members = await asyncio.to_thread(_copied, of, sets)
         await audiences.publish(audience, members)
     audiences.refreshes.done(audience.audience_id, asked.get(audience.audience_id))
+    return True
 
 
 def _copied(of: Combination, sets: Mapping[str, MemberSet]) -> MemberSet:

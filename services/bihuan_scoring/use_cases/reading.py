@@ -1,6 +1,6 @@
 """Audiences as they are stored, with what is known of their building."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bihuan_scoring.domain.audiences import Audience, MemberSet
 from bihuan_scoring.domain.versions import AudienceVersion
@@ -44,6 +44,14 @@ class AudienceReading(MemberLookup):
                 raise FailedPrecondition(f"audience {audience_id} is not ready")
             found[audience_id] = members
         return found
+
+    async def made_of(self, audience_ids: Collection[str]) -> Sequence[str]:
+        """The ids of the combinations of which any of these is an operand, sorted."""
+        return [
+            one.audience_id
+            for one in await self.store.all()
+            if one.combination is not None and not one.combination.operands.isdisjoint(audience_ids)
+        ]
 
     async def history(self, audience_id: str) -> Sequence[AudienceVersion]:
         """The last versions of an audience, newest first, at most 20."""

@@ -16,6 +16,7 @@ from bihuan_scoring.use_cases.expression_facts import ExpressionFacts
 from bihuan_scoring.use_cases.lookup import MemberLookup
 from bihuan_scoring.use_cases.membership import explain_audience
 from bihuan_shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+from bihuan_shared.person_change import PersonPart, PersonsChange
 from bihuan_shared.targeting import canonical, evaluate, parse
 from tests.unit.scoring.test_audiences import World, _new
 from tests.unit.scoring.test_audiences import world as world  # noqa: PLC0414  # a fixture
@@ -127,6 +128,29 @@ async def test_a_person_who_moves_between_operands_moves_in_what_is_made_of_them
     await world.audiences.update_members("b", "a1", [1], [3])
     await follow_combinations(world.audiences, [1, 3])
     assert [sorted(world.audiences.held[name]) for name in ("less", "deep")] == [[2, 3], [2, 3, 4, 2**40]]
+
+
+async def test_what_is_made_of_an_audience_whose_members_change_is_built_anew(world: World) -> None:
+    await _lists(world)
+    await _combine(world, "less", Combination(("a",), (), ("b",)))
+    await _combine(world, "deep", Combination(any_of=("less", "c")))
+    assert await world.audiences.to_build() == []
+    world.audiences.waiting.clear()
+    await world.audiences.update_members("b", "a1", [1], [3])
+    assert world.audiences.waiting.is_set()
+    await world.build()
+    assert [sorted(world.audiences.held[name]) for name in ("less", "deep")] == [[2, 3], [2, 3, 4, 2**40]]
+    await world.restart()
+    assert sorted(world.audiences.held["deep"]) == [2, 3, 4, 2**40]
+
+
+async def test_persons_who_turn_out_to_be_one_are_in_a_combination_as_that_one(world: World) -> None:
+    await _lists(world)
+    await _combine(world, "less", Combination(("a",), (), ("b",)))
+    merged = PersonsChange(1, 5, (1,), (PersonPart(5),))
+    await world.audiences.follow(merged)
+    await world.build()
+    assert sorted(world.audiences.held["less"]) == [2]
 
 
 async def test_erased_persons_leave_combinations_and_do_not_come_back(world: World) -> None:
