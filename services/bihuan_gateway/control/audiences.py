@@ -36,7 +36,7 @@ class AudienceDesk:
         key: str | None = None,
     ) -> tuple[Resource, AudienceStatus]:
         """
-        Create an audience from members (each one person) or from the spec's expression.
+        Create an audience from members (each one person), or from the spec's expression or package.
 
         Scoring has it before the catalogue names it, so that a crash in between leaves nothing that refers to nobody;
         with an idempotency key the repeat then meets the same id. Errors as in `Catalogue.create`.
@@ -44,11 +44,7 @@ class AudienceDesk:
         require_writer(principal)
         require_tenant(principal, spec.advertiser_id, "advertiser")
         await self.catalogue.get(principal, Kind.ADVERTISERS, spec.advertiser_id)
-        forms = (spec.expression, members, spec.combination, spec.brand_behaviour)
-        if [bool(one) for one in forms].count(True) != 1:
-            raise InvalidArgument.of(
-                "/members", "exactly one of members, expression, preset, combination and brand_behaviour is needed"
-            )
+        _require_one_form(spec, members)
         name = audience_id or new_name(Kind.AUDIENCES, self._name_bytes(principal, key))
         receipt = self._receipt(principal, spec, members, name, key)
         store = self.catalogue.store
@@ -56,10 +52,7 @@ class AudienceDesk:
             return made, await self.audiences.status(made.id)
         if await store.find(Kind.AUDIENCES, name) is not None:
             raise AlreadyExists("the id of this audience is taken")
-        if spec.expression:
-            expression = await self.catalogue.parse(spec.expression, "/expression", spec.advertiser_id)
-            await self.catalogue.check_audiences(expression, spec.advertiser_id, "/expression")
-        await self._check_operands(spec)
+        await self._check_definition(spec)
         persons = await self._resolve(members)
         status = await self.audiences.create(
             name,
@@ -104,8 +97,11 @@ class AudienceDesk:
                 raise InvalidArgument.of("/query/ids", "are of several advertisers")
         return await self.audiences.compare(owner, audience_ids)
 
-    async def _check_operands(self, spec: AudienceSpec) -> None:
-        """Refuse a combination of what is not this advertiser's (InvalidArgument)."""
+    async def _check_definition(self, spec: AudienceSpec) -> None:
+        """Refuse what does not parse, or speaks of an audience that is not this advertiser's (InvalidArgument)."""
+        if spec.expression:
+            expression = await self.catalogue.parse(spec.expression, "/expression", spec.advertiser_id)
+            await self.catalogue.check_audiences(expression, spec.advertiser_id, "/expression")
         if spec.combination is None:
             return
         for name in ("all_of", "any_of", "none_of"):
@@ -124,7 +120,7 @@ class AudienceDesk:
         if key is None:
             return None
         listed = [[member.namespace, member.value] for member in members]
-        body = {"id": name, "spec": spec.model_dump(mode="json"), "members": listed}
+        body = {"id": name, "spec": spec.model_dump(mode="json", exclude_none=True), "members": listed}
         return Receipt(principal.key_id, key, Receipt.fingerprint_of("create audiences", body))
 
     async def _resolve(self, members: Sequence[Member]) -> list[int]:
@@ -132,3 +128,11 @@ class AudienceDesk:
         for start in range(0, len(members), PAGE):
             persons.update(await self.people.resolve(members[start : start + PAGE], first_index=start))
         return sorted(persons)
+
+
+def _require_one_form(spec: AudienceSpec, members: Sequence[Member]) -> None:
+    forms = (spec.expression, members, spec.combination, spec.brand_behaviour)
+    if [bool(one) for one in forms].count(True) != 1:
+        raise InvalidArgument.of(
+            "/members", "exactly one of members, expression, preset, combination and brand_behaviour is needed"
+        )
