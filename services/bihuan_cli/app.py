@@ -160,6 +160,7 @@ def _environment(made: StackSecrets) -> dict[str, str]:
         "BIHUAN_IDENTITY_RECEIPT_KEYS": made.receipt_keys,
         "BIHUAN_SCORING_MODEL_PUBLIC_KEYS": ModelSigner.parse(made.model_keys).public_keys(),
         models.SIGNING_KEYS: made.model_keys,
+        "BIHUAN_SCORING_REACH_SECRET": made.reach_secret,
         "BIHUAN_GATEWAY_CALLER_SECRET": made.gateway_secret,
         "BIHUAN_SCORING_CALLER_SECRET": made.scoring_secret,
         "BIHUAN_PROFILE_CALLER_SECRET": made.profile_secret,

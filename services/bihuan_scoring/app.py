@@ -10,6 +10,7 @@ from bihuan.scoring.v1.audience_pb2_grpc import add_AudienceServiceServicer_to_s
 from bihuan.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
 from bihuan_scoring.bitmap_store import BitmapFiles
+from bihuan_scoring.domain.reach import ReachNoise
 from bihuan_scoring.look_alike_files import LookAlikeFiles
 from bihuan_scoring.metrics import PERSONS_LAG
 from bihuan_scoring.model_wiring import open_models
@@ -25,6 +26,7 @@ from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
 from bihuan_scoring.use_cases.finding import Finder
 from bihuan_scoring.use_cases.look_alikes import LookAlikeBuilder
+from bihuan_scoring.use_cases.telling import Teller
 from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
@@ -55,6 +57,7 @@ async def build(settings: Settings) -> ServiceApp:
     redis = await open_redis(settings.redis_url) if settings.redis_url else None
     keeper = _keeper(redis, audiences, profiles, clock, settings)
     finder = Finder(audiences, keeper, clock)
+    teller = Teller(audiences, profiles, finder, ReachNoise(settings.reach_key()))
     builder = AudienceBuilder(audiences, profiles, asyncio.sleep, finder.members)
 
     async def close() -> None:
@@ -74,7 +77,7 @@ async def build(settings: Settings) -> ServiceApp:
                 "bihuan.scoring.v1.ScoringService",
             ),
             (
-                AudienceServicer(audiences, clock, profiles, finder),
+                AudienceServicer(audiences, clock, profiles, teller),
                 _register_audiences,
                 "bihuan.scoring.v1.AudienceService",
             ),

@@ -115,6 +115,7 @@ def _own_settings(
     if name == "scoring":
         own |= {
             "PROFILE_TARGET": targets["profile"],
+            "REACH_SECRET": secrets.reach_secret,
             "MODEL_PUBLIC_KEYS": ModelSigner.parse(secrets.model_keys).public_keys(),
         }
     if name == "gateway":

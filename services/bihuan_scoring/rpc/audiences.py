@@ -4,14 +4,13 @@ import grpc
 
 from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc
 from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, NewAudience
-from bihuan_scoring.domain.reach import told_reach
 from bihuan_scoring.rpc.evidence import evidence_message
 from bihuan_scoring.rpc.explaining import membership_message
 from bihuan_scoring.use_cases.audiences import Audiences
-from bihuan_scoring.use_cases.finding import Finder, count_of
 from bihuan_scoring.use_cases.look_alikes import create_look_alike
 from bihuan_scoring.use_cases.membership import explain_audience, explain_expression
 from bihuan_scoring.use_cases.ports import Profiles
+from bihuan_scoring.use_cases.telling import Teller
 from bihuan_shared.clock import Clock, to_timestamp, to_us
 
 CreateContext = grpc.aio.ServicerContext[audience_pb2.CreateAudienceRequest, audience_pb2.CreateAudienceResponse]
@@ -40,10 +39,10 @@ _STATES = {
 class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
     """`bihuan.scoring.v1.AudienceService`."""
 
-    def __init__(self, audiences: Audiences, clock: Clock, profiles: Profiles, finder: Finder) -> None:
+    def __init__(self, audiences: Audiences, clock: Clock, profiles: Profiles, teller: Teller) -> None:
         self._audiences = audiences
         self._profiles = profiles
-        self._finder = finder
+        self._teller = teller
         self._clock = clock
 
     async def CreateAudience(  # noqa: N802
@@ -60,7 +59,7 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
             audience = await self._audiences.create_from_expression(new, definition.expression)
         else:
             audience = await create_look_alike(self._audiences, new, _look_alike(definition.look_alike))
-        return audience_pb2.CreateAudienceResponse(audience=_message(audience))
+        return audience_pb2.CreateAudienceResponse(audience=await self._told(audience))
 
     async def GetAudience(  # noqa: N802
         self, request: audience_pb2.GetAudienceRequest, _context: GetContext
@@ -69,7 +68,7 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         audience = await self._audiences.get(request.audience_id)
         evidence = await self._audiences.evidence(request.audience_id) if audience.look_alike else ""
         return audience_pb2.GetAudienceResponse(
-            audience=_message(audience), look_alike_evidence=evidence_message(audience, evidence)
+            audience=await self._told(audience), look_alike_evidence=evidence_message(audience, evidence)
         )
 
     async def ListAudiences(  # noqa: N802
@@ -86,10 +85,8 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         self, request: audience_pb2.EstimateReachRequest, _context: ReachContext
     ) -> audience_pb2.EstimateReachResponse:
         """How many persons fit, as that may be told."""
-        reach = told_reach(
-            await count_of(self._audiences, self._profiles, self._finder, request.advertiser_id, request.expression)
-        )
-        return audience_pb2.EstimateReachResponse(reach=reach or 0, below_floor=reach is None)
+        told = await self._teller.reach(request.advertiser_id, request.expression)
+        return audience_pb2.EstimateReachResponse(reach=told.count, below_floor=told.below_floor)
 
     async def ExplainMembership(  # noqa: N802
         self, request: audience_pb2.ExplainMembershipRequest, _context: WhyContext
@@ -124,14 +121,14 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
             [person.person_id for person in request.add_persons],
             [person.person_id for person in request.remove_persons],
         )
-        return audience_pb2.UpdateAudienceMembersResponse(audience=_message(audience))
+        return audience_pb2.UpdateAudienceMembersResponse(audience=await self._told(audience))
 
     async def RefreshAudience(  # noqa: N802
         self, request: audience_pb2.RefreshAudienceRequest, _context: RefreshContext
     ) -> audience_pb2.RefreshAudienceResponse:
         """The audience as it stands; it is building until its members are anew."""
         audience = await self._audiences.refresh(request.audience_id, request.advertiser_id)
-        return audience_pb2.RefreshAudienceResponse(audience=_message(audience))
+        return audience_pb2.RefreshAudienceResponse(audience=await self._told(audience))
 
     async def DeleteAudience(  # noqa: N802
         self, request: audience_pb2.DeleteAudienceRequest, _context: DeleteContext
@@ -146,6 +143,12 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         """How many audiences the person was in."""
         removed = await self._audiences.delete_person(request.person.person_id)
         return audience_pb2.DeletePersonResponse(removed_count=removed)
+
+    async def _told(self, audience: Audience) -> audience_pb2.Audience:
+        message = _message(audience)
+        told = await self._teller.size(audience)
+        message.told_size, message.size_below_floor = told.count, told.below_floor
+        return message
 
 
 def _look_alike(asked: audience_pb2.LookAlike) -> LookAlikeOf:

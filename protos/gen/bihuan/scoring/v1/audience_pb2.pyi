@@ -414,6 +414,8 @@ class Audience(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    TOLD_SIZE_FIELD_NUMBER: _builtins.int
+    SIZE_BELOW_FLOOR_FIELD_NUMBER: _builtins.int
     audience_id: _builtins.str
     """Names it."""
     display_name: _builtins.str
@@ -430,6 +432,12 @@ class Audience(_message.Message):
     """Progress of the building, in [0, 1]."""
     failure: _builtins.str
     """Why the building failed."""
+    told_size: _builtins.int
+    """About how many persons are in it, as that may be told outside of the platform: with consistent noise, to the nearest
+    ten. Not in lists of audiences.
+    """
+    size_below_floor: _builtins.bool
+    """True where there are members, but too few to be told: fewer than 50, or hardly more; `told_size` is 0 then."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -446,10 +454,12 @@ class Audience(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         progress: _builtins.float = ...,
         failure: _builtins.str = ...,
+        told_size: _builtins.int = ...,
+        size_below_floor: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "audience_id", b"audience_id", "create_time", b"create_time", "display_name", b"display_name", "expression", b"expression", "failure", b"failure", "progress", b"progress", "size", b"size", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "audience_id", b"audience_id", "create_time", b"create_time", "display_name", b"display_name", "expression", b"expression", "failure", b"failure", "progress", b"progress", "size", b"size", "size_below_floor", b"size_below_floor", "state", b"state", "told_size", b"told_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -654,9 +664,9 @@ class EstimateReachResponse(_message.Message):
     REACH_FIELD_NUMBER: _builtins.int
     BELOW_FLOOR_FIELD_NUMBER: _builtins.int
     reach: _builtins.int
-    """About how many persons, to the nearest ten."""
+    """About how many persons: with noise that is the same for the same question and persons, to the nearest ten."""
     below_floor: _builtins.bool
-    """True where it is below the privacy floor of 50, and `reach` is 0."""
+    """True where it is below the privacy floor of 50, or hardly above it (never from 60 on); `reach` is 0 then."""
     def __init__(
         self,
         *,

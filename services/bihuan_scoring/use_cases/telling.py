@@ -1,0 +1,57 @@
+"""How many persons expressions and audiences reach, as that may be told to whoever is no part of the platform."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+
+from bihuan_scoring.domain.audiences import Audience, MemberSet
+from bihuan_scoring.domain.reach import ReachNoise
+from bihuan_scoring.use_cases.audiences import Audiences
+from bihuan_scoring.use_cases.finding import Finder, reached
+from bihuan_scoring.use_cases.ports import Profiles
+from bihuan_shared.targeting import Expression, InAudience, meaning, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """About how many; 0 and `below_floor` where there are too few to be told."""
+
+    count: int
+    below_floor: bool
+
+
+class Teller:
+    """Asks, and puts the noise on."""
+
+    def __init__(self, audiences: Audiences, profiles: Profiles, finder: Finder, noise: ReachNoise) -> None:
+        self._audiences = audiences
+        self._profiles = profiles
+        self._finder = finder
+        self._noise = noise
+
+    async def reach(self, advertiser_id: str, text: str) -> Told:
+        """
+        How many persons fit an expression of an advertiser now.
+
+        Errors as in `finding.reached`.
+        """
+        found = await reached(self._audiences, self._profiles, self._finder, advertiser_id, text)
+        return await self._tell(found, parse(text))
+
+    async def size(self, audience: Audience) -> Told:
+        """How many persons are in an audience; of one that was never built 0, and not below the floor."""
+        members = self._audiences.members(audience.audience_id)
+        if members is None:
+            return Told(0, below_floor=False)
+        asked = parse(audience.expression) if audience.expression else InAudience(audience.audience_id)
+        return await self._tell(members.copy(), asked)
+
+    async def _tell(self, members: MemberSet, asked: Expression) -> Told:
+        digest = await asyncio.to_thread(_digest, members)
+        told = self._noise.told(len(members), digest, meaning(asked))
+        return Told(told or 0, below_floor=told is None)
+
+
+def _digest(members: MemberSet) -> bytes:
+    members.run_optimize()
+    return hashlib.sha256(members.serialize()).digest()
