@@ -20,6 +20,7 @@ from bihuan_gateway.control.effects import Effects
 from bihuan_gateway.control.findings import FindingDesk
 from bihuan_gateway.control.key_store import SqlKeyStore
 from bihuan_gateway.control.keys import KeyDesk
+from bihuan_gateway.control.launching import Launcher
 from bihuan_gateway.control.lead_plane import build_courier, webhook_secrets
 from bihuan_gateway.control.link_store import SqlLinkStore
 from bihuan_gateway.control.outbox import SqlTermsOutbox
@@ -126,6 +127,7 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
     control = ControlPlane(
         catalogue=catalogue,
         audiences=AudienceDesk(catalogue, outside.people, outside.audiences),
+        launcher=Launcher(catalogue, outside.audiences),
         keys=KeyDesk(keys, store, clock, os.urandom, authenticator.forget),
         effects=Effects(catalogue, outside.books),
         promotion=parts.promotion(catalogue),

@@ -3,13 +3,16 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bihuan.common.v1 import common_pb2
 from bihuan.identity.v1 import identity_pb2
 from bihuan.profile.v1 import profile_pb2
 from bihuan.scoring.v1 import audience_pb2
-from bihuan_gateway.control.ports import AudienceStatus
+from bihuan_gateway.control.look_alike_wire import evidence_view, look_alike_message
+from bihuan_gateway.control.look_alikes import LookAlikeSpec
+from bihuan_gateway.control.ports import AudienceStatus, Reach
 from bihuan_gateway.control.specs import Member
 from bihuan_gateway.control.tag_hop import platform_tags
 from bihuan_gateway.control.tags import PlatformTags
@@ -76,14 +79,22 @@ class AudienceHop:
         self._stub = stub
 
     async def create(
-        self, audience_id: str, advertiser_id: str, display_name: str, *, expression: str, person_ids: Sequence[int]
+        self,
+        audience_id: str,
+        advertiser_id: str,
+        display_name: str,
+        *,
+        expression: str,
+        person_ids: Sequence[int],
+        look_alike: LookAlikeSpec | None = None,
     ) -> AudienceStatus:
         """Create an audience; the same again is no error."""
-        definition = (
-            audience_pb2.AudienceDefinition(expression=expression)
-            if expression
-            else audience_pb2.AudienceDefinition(members=audience_pb2.MemberList(person_ids=person_ids))
-        )
+        if look_alike is not None:
+            definition = audience_pb2.AudienceDefinition(look_alike=look_alike_message(look_alike))
+        elif expression:
+            definition = audience_pb2.AudienceDefinition(expression=expression)
+        else:
+            definition = audience_pb2.AudienceDefinition(members=audience_pb2.MemberList(person_ids=person_ids))
         request = audience_pb2.CreateAudienceRequest(
             audience=audience_pb2.Audience(
                 audience_id=audience_id, advertiser_id=advertiser_id, display_name=display_name
@@ -97,7 +108,17 @@ class AudienceHop:
         """Tell how far an audience is."""
         with asked_by_us():
             answer = await self._stub.GetAudience(audience_pb2.GetAudienceRequest(audience_id=audience_id))
-        return _status(answer.audience)
+        status = _status(answer.audience)
+        if not answer.HasField("look_alike_evidence"):
+            return status
+        return replace(status, evidence=evidence_view(answer.look_alike_evidence))
+
+    async def reach(self, advertiser_id: str, expression: str) -> Reach:
+        """Estimate how many persons an expression reaches; every profile is read where there is no index."""
+        request = audience_pb2.EstimateReachRequest(expression=expression, advertiser_id=advertiser_id)
+        with asked_by_us():
+            answer = await self._stub.EstimateReach(request, timeout=_LIST_TIMEOUT_S)
+        return Reach(answer.reach, answer.below_floor)
 
     async def refresh(self, audience_id: str, advertiser_id: str) -> AudienceStatus:
         """Have an audience built anew."""
@@ -108,7 +129,7 @@ class AudienceHop:
 
 def _status(audience: audience_pb2.Audience) -> AudienceStatus:
     state = audience_pb2.AudienceState.Name(audience.state).removeprefix("AUDIENCE_STATE_").lower()
-    return AudienceStatus(state, audience.size, audience.progress, audience.failure)
+    return AudienceStatus(state, audience.told_size, audience.progress, audience.failure, audience.size_below_floor)
 
 
 class TaxonomyHop:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bihuan_gateway.control.access import Principal, require_tenant, require_writer
-from bihuan_gateway.control.ports import Audiences, AudienceStatus, People
+from bihuan_gateway.control.ports import Audiences, AudienceStatus, People, Reach
 from bihuan_gateway.control.resources import Receipt, Resource, new_name
 from bihuan_gateway.control.specs import AudienceSpec, Kind, Member
 from bihuan_gateway.control.use_cases import Catalogue
 from bihuan_shared.errors import AlreadyExists, InvalidArgument
+from bihuan_shared.targeting import InAudience
 
 PAGE = 1_000
 """Members that are resolved in one call."""
@@ -34,7 +35,7 @@ class AudienceDesk:
         key: str | None = None,
     ) -> tuple[Resource, AudienceStatus]:
         """
-        Create an audience from members (each one person) or from the spec's expression.
+        Create an audience from members (each one person), or from the spec's expression or seed.
 
         Scoring has it before the catalogue names it, so that a crash in between leaves nothing that refers to nobody;
         with an idempotency key the repeat then meets the same id. Errors as in `Catalogue.create`.
@@ -42,8 +43,8 @@ class AudienceDesk:
         require_writer(principal)
         require_tenant(principal, spec.advertiser_id, "advertiser")
         await self.catalogue.get(principal, Kind.ADVERTISERS, spec.advertiser_id)
-        if bool(spec.expression) == bool(members):
-            raise InvalidArgument.of("/members", "exactly one of members, expression and preset is needed")
+        if [bool(spec.expression), bool(members), spec.look_alike is not None].count(True) != 1:
+            raise InvalidArgument.of("/members", "exactly one of members, expression, preset and look_alike is needed")
         name = audience_id or new_name(Kind.AUDIENCES, self._name_bytes(principal, key))
         receipt = self._receipt(principal, spec, members, name, key)
         store = self.catalogue.store
@@ -54,15 +55,35 @@ class AudienceDesk:
         if spec.expression:
             expression = await self.catalogue.parse(spec.expression, "/expression", spec.advertiser_id)
             await self.catalogue.check_audiences(expression, spec.advertiser_id, "/expression")
+        if spec.look_alike is not None:
+            seed = InAudience(spec.look_alike.seed_audience_id)
+            await self.catalogue.check_audiences(seed, spec.advertiser_id, "/look_alike/seed_audience_id")
         persons = await self._resolve(members)
         status = await self.audiences.create(
-            name, spec.advertiser_id, spec.display_name, expression=spec.expression, person_ids=persons
+            name,
+            spec.advertiser_id,
+            spec.display_name,
+            expression=spec.expression,
+            person_ids=persons,
+            look_alike=spec.look_alike,
         )
         now_us = self.catalogue.clock.now_us()
         resource = Resource(Kind.AUDIENCES, name, spec.advertiser_id, spec.advertiser_id, 1, now_us, now_us, spec)
         made = await store.create(resource, receipt)
         await self.catalogue.after_write(False)
         return made, status
+
+    async def reach(self, principal: Principal, advertiser_id: str, expression: str) -> Reach:
+        """
+        Estimate how many persons an expression reaches, before there is an audience of it.
+
+        NotFound for another tenant, InvalidArgument with the column, FailedPrecondition where it names an audience that
+        is not ready.
+        """
+        await self.catalogue.get(principal, Kind.ADVERTISERS, advertiser_id)
+        parsed = await self.catalogue.parse(expression, "/expression", advertiser_id)
+        await self.catalogue.check_audiences(parsed, advertiser_id, "/expression")
+        return await self.audiences.reach(advertiser_id, expression)
 
     async def get(self, principal: Principal, audience_id: str) -> tuple[Resource, AudienceStatus]:
         """Show one audience and how far it is (NotFound)."""

@@ -11,6 +11,7 @@ from bihuan_gateway.control.insight import (
     LedgerEntry,
     Reconciliation,
 )
+from bihuan_gateway.control.look_alikes import EvidenceView, LookAlikeSpec
 from bihuan_gateway.control.promoter_link import IssuedLink
 from bihuan_gateway.control.resources import Receipt, Resource
 from bihuan_gateway.control.specs import Kind, Member
@@ -50,6 +51,14 @@ class ControlStore(Protocol):
 
         The same receipt again answers what it made, as it was made; a known key with another fingerprint, and an id
         that is taken, are AlreadyExists; a parent that does not exist is InvalidArgument.
+        """
+        ...
+
+    async def create_all(self, resources: Sequence[Resource], receipt: Receipt | None) -> Resource:
+        """
+        Store resources, parents first, with the receipt of the last one, all or nothing; answers the last one.
+
+        Errors and repeats as in `create`.
         """
         ...
 
@@ -177,21 +186,46 @@ class People(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AudienceStatus:
-    """How far an audience is: `building`, `ready` or `failed`; `size` is in persons."""
+    """
+    How far an audience is: `building`, `ready` or `failed`.
+
+    `size` is in persons, with noise, as it may be told; 0 and `below_floor` where there are too few to be told.
+    """
 
     state: str
     size: int
     progress: float
     failure: str
+    below_floor: bool = False
+    evidence: EvidenceView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """About how many persons an expression reaches; 0 and `below_floor` where there are too few to be told."""
+
+    reach: int
+    below_floor: bool
 
 
 class Audiences(Protocol):
     """Scoring, as it keeps audiences."""
 
     async def create(
-        self, audience_id: str, advertiser_id: str, display_name: str, *, expression: str, person_ids: Sequence[int]
+        self,
+        audience_id: str,
+        advertiser_id: str,
+        display_name: str,
+        *,
+        expression: str,
+        person_ids: Sequence[int],
+        look_alike: LookAlikeSpec | None = None,
     ) -> AudienceStatus:
-        """Create an audience from an expression or, where that is empty, a list; the same again is no error."""
+        """Create an audience from an expression, a seed or else a list; the same again is no error."""
+        ...
+
+    async def reach(self, advertiser_id: str, expression: str) -> Reach:
+        """Estimate how many persons an expression of an advertiser reaches; FailedPrecondition as creation has it."""
         ...
 
     async def status(self, audience_id: str) -> AudienceStatus:

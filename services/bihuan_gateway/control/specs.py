@@ -24,6 +24,7 @@ from bihuan_gateway.control.fields import (
     TimeZone,
 )
 from bihuan_gateway.control.lead_specs import LeadSpec
+from bihuan_gateway.control.look_alikes import LookAlikeSpec
 from bihuan_shared.clock import parse_rfc3339_us
 
 MAX_ASSETS_BYTES = 16_384
@@ -261,11 +262,12 @@ class Member(Spec):
 
 
 class AudienceSpec(Spec):
-    """A named set of persons; an empty expression stands for a list."""
+    """A named set of persons: of an expression, like a seed, or a list where there is neither."""
 
     advertiser_id: ResourceId
     display_name: DisplayName
     expression: Annotated[str, Field(max_length=4096)] = ""
+    look_alike: LookAlikeSpec | None = None
 
 
 class PublisherSpec(Spec):

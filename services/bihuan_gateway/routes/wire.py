@@ -19,6 +19,7 @@ from bihuan_gateway.control.effects import Effects
 from bihuan_gateway.control.fields import ID_PATTERN, ResourceId, Spec
 from bihuan_gateway.control.findings import FindingDesk
 from bihuan_gateway.control.keys import KeyDesk
+from bihuan_gateway.control.launching import Launcher
 from bihuan_gateway.control.ports import Page
 from bihuan_gateway.control.promotion import PromotionDesk
 from bihuan_gateway.control.report_desk import ReportDesk
@@ -52,6 +53,7 @@ class ControlPlane:
     reports: ReportDesk
     webhooks: WebhookDesk
     tags: TagDesk
+    launcher: Launcher
 
 
 def control_of(request: Request) -> ControlPlane:

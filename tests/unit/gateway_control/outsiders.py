@@ -17,6 +17,7 @@ from bihuan_gateway.control.insight import (
     Posting,
     Reconciliation,
 )
+from bihuan_gateway.control.look_alikes import CurvePointView, EvidenceView, LiftView, LookAlikeSpec
 from bihuan_gateway.control.order_attribution import (
     ModelComparison,
     ModelQuery,
@@ -26,7 +27,7 @@ from bihuan_gateway.control.order_attribution import (
     Restatement,
     Touch,
 )
-from bihuan_gateway.control.ports import AudienceStatus
+from bihuan_gateway.control.ports import AudienceStatus, Reach
 from bihuan_gateway.control.reports import FigureDifference, ReportQuery, ReportRow, Verification
 from bihuan_gateway.control.specs import Member
 from bihuan_gateway.control.tags import PlatformTag, PlatformTags, TagSet
@@ -46,6 +47,17 @@ from tests.unit.gateway_control.settlers import FakeSettlement
 
 ADMIN = "admin-secret"
 KEYS = "k1:" + "A" * 43
+EVIDENCE = EvidenceView(
+    seed_audience_id="seed",
+    seed_size=100,
+    pool_size=1_000,
+    label_frequency=0.5,
+    lifts=(LiftView(share=0.1, lift=4.0, low=3.0, high=5.0),),
+    curve=(CurvePointView(size=100, recall=0.4, precision=0.3, lift=4.0),),
+    dropped=(),
+    reasons=(),
+    figures={"auc": 0.8},
+)
 TAXONOMY = {"gender": TagType.TEXT, "age": TagType.NUMBER}
 
 
@@ -148,10 +160,21 @@ class FakePeople:
 @dataclass
 class FakeAudiences:
     made: dict[str, tuple[str, str, str, tuple[int, ...]]] = field(default_factory=dict)
+    look_alikes: dict[str, LookAlikeSpec] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
 
     async def create(
-        self, audience_id: str, advertiser_id: str, display_name: str, *, expression: str, person_ids: Sequence[int]
+        self,
+        audience_id: str,
+        advertiser_id: str,
+        display_name: str,
+        *,
+        expression: str,
+        person_ids: Sequence[int],
+        look_alike: LookAlikeSpec | None = None,
     ) -> AudienceStatus:
+        if look_alike is not None:
+            self.look_alikes[audience_id] = look_alike
         body = (advertiser_id, display_name, expression, tuple(person_ids))
         if self.made.setdefault(audience_id, body) != body:
             raise AlreadyExists("taken")
@@ -160,7 +183,12 @@ class FakeAudiences:
     async def status(self, audience_id: str) -> AudienceStatus:
         if audience_id not in self.made:
             raise NotFound("no such audience")
-        return AudienceStatus("ready", len(self.made[audience_id][3]), 1.0, "")
+        state = "failed" if audience_id in self.failed else "ready"
+        evidence = EVIDENCE if audience_id in self.look_alikes else None
+        return AudienceStatus(state, len(self.made[audience_id][3]), 1.0, "", evidence=evidence)
+
+    async def reach(self, advertiser_id: str, expression: str) -> Reach:
+        return Reach(0, below_floor=True) if "few" in expression else Reach(1_230, below_floor=False)
 
     async def refresh(self, audience_id: str, advertiser_id: str) -> AudienceStatus:
         owner, _, expression, _ = self.made[audience_id]

@@ -5,9 +5,9 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_targeting import expression
 
 from bihuan_shared.targeting import And, Expression, Not, Or, meaning, parse
-from random_targeting import expression
 
 
 @pytest.mark.parametrize(
