@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import grpc
+import numpy as np
 
 from bihuan.scoring.v1.audience_pb2_grpc import add_AudienceServiceServicer_to_server
 from bihuan.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
@@ -16,7 +17,7 @@ from bihuan_scoring.metrics import PERSONS_LAG
 from bihuan_scoring.model_wiring import open_models
 from bihuan_scoring.profile_changes import ProfileChanges
 from bihuan_scoring.profile_client import GrpcProfiles
-from bihuan_scoring.rpc.audiences import AudienceServicer
+from bihuan_scoring.rpc.audiences import AudienceServicer, AudienceUses
 from bihuan_scoring.rpc.scoring import ScoringServicer
 from bihuan_scoring.settings import Settings
 from bihuan_scoring.tag_index.keeping import Rules, TagIndexKeeper
@@ -24,6 +25,8 @@ from bihuan_scoring.tag_index.listening import AudiencesListen
 from bihuan_scoring.training_job import TrainedModel, train_model
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
+from bihuan_scoring.use_cases.describing import Describer
+from bihuan_scoring.use_cases.exporting import Exporter
 from bihuan_scoring.use_cases.finding import Finder
 from bihuan_scoring.use_cases.look_alikes import LookAlikeBuilder
 from bihuan_scoring.use_cases.telling import Teller
@@ -31,6 +34,7 @@ from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.rpc.client import open_channel
+from bihuan_shared.rpc.identity_tokens import IdentityTokens
 from bihuan_shared.rpc.server import ServiceApp
 from bihuan_shared.sql import Database
 
@@ -57,13 +61,16 @@ async def build(settings: Settings) -> ServiceApp:
     redis = await open_redis(settings.redis_url) if settings.redis_url else None
     keeper = _keeper(redis, audiences, profiles, clock, settings)
     finder = Finder(audiences, keeper, clock)
-    teller = Teller(audiences, profiles, finder, ReachNoise(settings.reach_key()))
+    tokens = _tokens(settings)
+    uses = _uses(audiences, profiles, finder, tokens, ReachNoise(settings.reach_key()))
     builder = AudienceBuilder(audiences, profiles, asyncio.sleep, finder.members)
 
     async def close() -> None:
         if keeper is not None:
             await keeper.store()
         await channel.close()
+        if tokens is not None:
+            await tokens.close()
         await database.close()
         if redis is not None:
             await redis.aclose()
@@ -77,7 +84,7 @@ async def build(settings: Settings) -> ServiceApp:
                 "bihuan.scoring.v1.ScoringService",
             ),
             (
-                AudienceServicer(audiences, clock, profiles, teller),
+                AudienceServicer(audiences, clock, profiles, uses),
                 _register_audiences,
                 "bihuan.scoring.v1.AudienceService",
             ),
@@ -92,6 +99,23 @@ async def build(settings: Settings) -> ServiceApp:
         ),
         close=close,
     )
+
+
+def _uses(
+    audiences: Audiences, profiles: GrpcProfiles, finder: Finder, tokens: IdentityTokens | None, noise: ReachNoise
+) -> AudienceUses:
+    return AudienceUses(
+        Teller(audiences, profiles, finder, noise),
+        Exporter(audiences, profiles, tokens, np.random.default_rng()),
+        Describer(audiences, profiles, noise),
+    )
+
+
+def _tokens(settings: Settings) -> IdentityTokens | None:
+    """There are no tokens without identity."""
+    if not settings.identity_target:
+        return None
+    return IdentityTokens.connect(settings.identity_target, settings.caller_secret.get_secret_value())
 
 
 def _keeper(

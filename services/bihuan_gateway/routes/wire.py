@@ -16,6 +16,7 @@ from bihuan_gateway.control.access import Principal
 from bihuan_gateway.control.audiences import AudienceDesk
 from bihuan_gateway.control.bookings import BookingDesk
 from bihuan_gateway.control.effects import Effects
+from bihuan_gateway.control.exports import ExportDesk
 from bihuan_gateway.control.fields import ID_PATTERN, ResourceId, Spec
 from bihuan_gateway.control.findings import FindingDesk
 from bihuan_gateway.control.keys import KeyDesk
@@ -54,6 +55,7 @@ class ControlPlane:
     webhooks: WebhookDesk
     tags: TagDesk
     launcher: Launcher
+    exports: ExportDesk
 
 
 def control_of(request: Request) -> ControlPlane:

@@ -1,12 +1,18 @@
 """`bihuan.scoring.v1.AudienceService` on the wire."""
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
 import grpc
 
 from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc
 from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, NewAudience
 from bihuan_scoring.rpc.evidence import evidence_message
 from bihuan_scoring.rpc.explaining import membership_message
+from bihuan_scoring.rpc.packages import description_message, export_parts
 from bihuan_scoring.use_cases.audiences import Audiences
+from bihuan_scoring.use_cases.describing import Describer
+from bihuan_scoring.use_cases.exporting import Exporter
 from bihuan_scoring.use_cases.look_alikes import create_look_alike
 from bihuan_scoring.use_cases.membership import explain_audience, explain_expression
 from bihuan_scoring.use_cases.ports import Profiles
@@ -25,10 +31,13 @@ MembersContext = grpc.aio.ServicerContext[
 ]
 RefreshContext = grpc.aio.ServicerContext[audience_pb2.RefreshAudienceRequest, audience_pb2.RefreshAudienceResponse]
 WhyContext = grpc.aio.ServicerContext[audience_pb2.ExplainMembershipRequest, audience_pb2.ExplainMembershipResponse]
+ExportContext = grpc.aio.ServicerContext[audience_pb2.ExportAudienceRequest, audience_pb2.ExportAudienceResponse]
+DescribeContext = grpc.aio.ServicerContext[audience_pb2.DescribeAudienceRequest, audience_pb2.DescribeAudienceResponse]
 DeleteContext = grpc.aio.ServicerContext[audience_pb2.DeleteAudienceRequest, audience_pb2.DeleteAudienceResponse]
 ErasureContext = grpc.aio.ServicerContext[audience_pb2.DeletePersonRequest, audience_pb2.DeletePersonResponse]
 
 _DEFAULT_PAGE = 100
+_DEFAULT_TAGS = 50
 _STATES = {
     AudienceState.BUILDING: audience_pb2.AUDIENCE_STATE_BUILDING,
     AudienceState.READY: audience_pb2.AUDIENCE_STATE_READY,
@@ -36,13 +45,22 @@ _STATES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class AudienceUses:
+    """What one does with audiences beside keeping them."""
+
+    teller: Teller
+    exporter: Exporter
+    describer: Describer
+
+
 class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
     """`bihuan.scoring.v1.AudienceService`."""
 
-    def __init__(self, audiences: Audiences, clock: Clock, profiles: Profiles, teller: Teller) -> None:
+    def __init__(self, audiences: Audiences, clock: Clock, profiles: Profiles, uses: AudienceUses) -> None:
         self._audiences = audiences
         self._profiles = profiles
-        self._teller = teller
+        self._uses = uses
         self._clock = clock
 
     async def CreateAudience(  # noqa: N802
@@ -85,7 +103,7 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         self, request: audience_pb2.EstimateReachRequest, _context: ReachContext
     ) -> audience_pb2.EstimateReachResponse:
         """How many persons fit, as that may be told."""
-        told = await self._teller.reach(request.advertiser_id, request.expression)
+        told = await self._uses.teller.reach(request.advertiser_id, request.expression)
         return audience_pb2.EstimateReachResponse(reach=told.count, below_floor=told.below_floor)
 
     async def ExplainMembership(  # noqa: N802
@@ -110,6 +128,20 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
             for person in request.persons
         ]
         return audience_pb2.BatchGetMembershipsResponse(memberships=memberships)
+
+    async def ExportAudience(  # noqa: N802
+        self, request: audience_pb2.ExportAudienceRequest, _context: ExportContext
+    ) -> AsyncIterator[audience_pb2.ExportAudienceResponse]:
+        """The members as tokens of a partner."""
+        async for part in export_parts(self._uses.exporter, request):
+            yield part
+
+    async def DescribeAudience(  # noqa: N802
+        self, request: audience_pb2.DescribeAudienceRequest, _context: DescribeContext
+    ) -> audience_pb2.DescribeAudienceResponse:
+        """What the audience is made of."""
+        found = await self._uses.describer.describe(request.audience_id, request.max_tags or _DEFAULT_TAGS)
+        return description_message(found, await self._told(found.audience))
 
     async def UpdateAudienceMembers(  # noqa: N802
         self, request: audience_pb2.UpdateAudienceMembersRequest, _context: MembersContext
@@ -146,7 +178,7 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
 
     async def _told(self, audience: Audience) -> audience_pb2.Audience:
         message = _message(audience)
-        told = await self._teller.size(audience)
+        told = await self._uses.teller.size(audience)
         message.told_size, message.size_below_floor = told.count, told.below_floor
         return message
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx
 
 from bihuan_gateway.control.bookings import BookedDate, Booking
+from bihuan_gateway.control.exports import ExportPart, ExportPurpose
 from bihuan_gateway.control.findings import FindingOutcome, InvalidEvent
 from bihuan_gateway.control.insight import (
     Balance,
@@ -198,6 +199,22 @@ class FakeAudiences:
         return AudienceStatus("building", 0, 0.0, "")
 
 
+@dataclass
+class FakeExports:
+    """Two parts; a partner `nobody` may have none, and of `broken` the second one never comes."""
+
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    async def export(self, audience_id: str, partner: str, purpose: ExportPurpose) -> AsyncIterator[ExportPart]:
+        self.asked.append((audience_id, partner, purpose))
+        if partner == "nobody":
+            raise InvalidArgument.of("/partner", "may not be given person tokens")
+        yield ExportPart(["t1", "t2"])
+        if partner == "broken":
+            raise Unavailable("away")
+        yield ExportPart(["t3"], 3, 10)
+
+
 class FakeTaxonomy:
     async def platform(self) -> PlatformTags:
         names = {"en": "Age", "zh": "年龄"}
@@ -276,6 +293,8 @@ class Outsiders:
 
     tags: FakeTags = field(default_factory=FakeTags)
 
+    exports: FakeExports = field(default_factory=FakeExports)
+
     def outside(self) -> Outside:
         books = self.attribution
         return Outside(
@@ -290,6 +309,7 @@ class Outsiders:
             bookings=self.bookings,
             reports=books,
             tags=self.tags,
+            exports=self.exports,
         )
 
 

@@ -1,5 +1,8 @@
 """What one does with audiences through the HTTP API: sizing, look-alikes, and straight to a campaign."""
 
+import io
+
+import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.gateway_control.outsiders import Api, Outsiders, campaign
@@ -137,3 +140,35 @@ async def test_launch_is_for_the_owner_of_the_audience(admin: Api, seed: dict[st
     assert (await reader.call("POST", "/v1/audiences/seed:launch", body)).status_code == 403
     owner = await admin.key_for("advertiser", "acme")
     assert (await owner.call("POST", "/v1/audiences/seed:launch", body)).status_code == 201
+
+
+async def test_export_is_a_file_of_tokens_and_tells_how_many_were_left_out(
+    admin: Api, seed: dict[str, object], outsiders: Outsiders
+) -> None:
+    asked = {"partner": "dsp", "purpose": "targeting"}
+    answer = await admin.call("POST", "/v1/audiences/seed:export", asked)
+    assert (answer.status_code, answer.text) == (200, "person_token\r\nt1\r\nt2\r\nt3\r\n")
+    assert (answer.headers["x-sent-count"], answer.headers["x-left-out-count"]) == ("3", "10")
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert outsiders.exports.asked == [("seed", "dsp", "targeting")]
+    answer = await admin.call("POST", "/v1/audiences/seed:export", {**asked, "format": "parquet"})
+    assert pq.read_table(io.BytesIO(answer.content)).to_pydict() == {"person_token": ["t1", "t2", "t3"]}
+
+
+async def test_export_that_fails_half_way_is_no_shorter_file(admin: Api, seed: dict[str, object]) -> None:
+    async def refused(partner: str, audience_id: str = "seed", form: str = "csv") -> int:
+        body = {"partner": partner, "purpose": "targeting", "format": form}
+        return (await admin.call("POST", f"/v1/audiences/{audience_id}:export", body)).status_code
+
+    assert await refused("broken") == 503
+    assert await refused("broken", form="parquet") == 503
+    assert await refused("nobody") == 400
+    assert await refused("dsp", "missing") == 404
+    assert await refused("Not a name") == 400
+
+
+async def test_export_is_for_admins(admin: Api, seed: dict[str, object], outsiders: Outsiders) -> None:
+    owner = await admin.key_for("advertiser", "acme")
+    body = {"partner": "dsp", "purpose": "targeting"}
+    assert (await owner.call("POST", "/v1/audiences/seed:export", body)).status_code == 403
+    assert outsiders.exports.asked == []

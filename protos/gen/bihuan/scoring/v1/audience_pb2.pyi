@@ -1078,3 +1078,193 @@ class ExplainMembershipResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainMembershipResponse: _TypeAlias = ExplainMembershipResponse  # noqa: Y015
+
+@_typing.final
+class ExportAudienceRequest(_message.Message):
+    """Request of ExportAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    PARTNER_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    audience_id: _builtins.str
+    """Names it."""
+    partner: _builtins.str
+    """Whose tokens."""
+    purpose: _common_pb2.Purpose.ValueType
+    """What the partner gets them for; profile must hold something of each person that may be used for it."""
+    def __init__(
+        self,
+        *,
+        audience_id: _builtins.str = ...,
+        partner: _builtins.str = ...,
+        purpose: _common_pb2.Purpose.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience_id", b"audience_id", "partner", b"partner", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportAudienceRequest: _TypeAlias = ExportAudienceRequest  # noqa: Y015
+
+@_typing.final
+class ExportAudienceResponse(_message.Message):
+    """A part of the answer to ExportAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_TOKENS_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def person_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 1,000."""
+
+    @_builtins.property
+    def summary(self) -> Global___ExportSummary:
+        """In the last part only: what became of all."""
+
+    def __init__(
+        self,
+        *,
+        person_tokens: _abc.Iterable[_builtins.str] | None = ...,
+        summary: Global___ExportSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_tokens", b"person_tokens", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportAudienceResponse: _TypeAlias = ExportAudienceResponse  # noqa: Y015
+
+@_typing.final
+class ExportSummary(_message.Message):
+    """What became of the members of an exported audience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENT_COUNT_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_COUNT_FIELD_NUMBER: _builtins.int
+    sent_count: _builtins.int
+    """How many tokens were sent."""
+    left_out_count: _builtins.int
+    """About how many were left out, since nothing of them may be used for the purpose, or since they have no token of the
+    partner: to the ten above.
+    """
+    def __init__(
+        self,
+        *,
+        sent_count: _builtins.int = ...,
+        left_out_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left_out_count", b"left_out_count", "sent_count", b"sent_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportSummary: _TypeAlias = ExportSummary  # noqa: Y015
+
+@_typing.final
+class DescribeAudienceRequest(_message.Message):
+    """Request of DescribeAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    MAX_TAGS_FIELD_NUMBER: _builtins.int
+    audience_id: _builtins.str
+    """Names it."""
+    max_tags: _builtins.int
+    """How many tags at most; 0 means 50."""
+    def __init__(
+        self,
+        *,
+        audience_id: _builtins.str = ...,
+        max_tags: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience_id", b"audience_id", "max_tags", b"max_tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeAudienceRequest: _TypeAlias = DescribeAudienceRequest  # noqa: Y015
+
+@_typing.final
+class TagShare(_message.Message):
+    """How often a tag is in an audience and among everyone; counts are told as sizes are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONDITION_FIELD_NUMBER: _builtins.int
+    MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    EVERYONE_COUNT_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    condition: _builtins.str
+    """A condition of the targeting language, for example `gender == "f"`."""
+    member_count: _builtins.int
+    """About how many members meet it."""
+    everyone_count: _builtins.int
+    """About how many of everyone meet it."""
+    index: _builtins.float
+    """Its share in the audience over its share among everyone."""
+    def __init__(
+        self,
+        *,
+        condition: _builtins.str = ...,
+        member_count: _builtins.int = ...,
+        everyone_count: _builtins.int = ...,
+        index: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "everyone_count", b"everyone_count", "index", b"index", "member_count", b"member_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagShare: _TypeAlias = TagShare  # noqa: Y015
+
+@_typing.final
+class DescribeAudienceResponse(_message.Message):
+    """Response of DescribeAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    KNOWN_MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    KNOWN_COUNT_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    HIDDEN_TAG_COUNT_FIELD_NUMBER: _builtins.int
+    known_member_count: _builtins.int
+    """About how many of its members anything is known of."""
+    known_count: _builtins.int
+    """About how many persons anything is known of."""
+    hidden_tag_count: _builtins.int
+    """How many tags were met by too few to be told."""
+    @_builtins.property
+    def audience(self) -> Global___Audience:
+        """As it stands."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___TagShare]:
+        """The tags that differ most from everyone, by how much of the audience they tell; both more and less often."""
+
+    def __init__(
+        self,
+        *,
+        audience: Global___Audience | None = ...,
+        known_member_count: _builtins.int = ...,
+        known_count: _builtins.int = ...,
+        tags: _abc.Iterable[Global___TagShare] | None = ...,
+        hidden_tag_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "hidden_tag_count", b"hidden_tag_count", "known_count", b"known_count", "known_member_count", b"known_member_count", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeAudienceResponse: _TypeAlias = DescribeAudienceResponse  # noqa: Y015
