@@ -38,7 +38,8 @@ class EdgeRules:
     What the edge holds requests to.
 
     Paths under `public` need no key; paths in `lists` may bring long member lists and take longer, as those do that end
-    in one of `exports`. Routes in `hot`, by template, are in the access log at level INFO only where they fail or are slow.
+    in one of `exports`. Routes in `hot`, by template, are in the access log at level INFO only where they fail or are
+    slow.
     """
 
     replay: bool

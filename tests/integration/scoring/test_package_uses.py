@@ -8,6 +8,7 @@ from package_stack import PackageStack
 
 from bihuan.common.v1 import common_pb2 as common
 from bihuan.identity.v1 import identity_pb2
+from bihuan.profile.v1 import profile_pb2
 from bihuan.scoring.v1 import audience_pb2 as pb
 from bihuan_shared.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 
@@ -100,12 +101,20 @@ async def test_a_partner_that_may_have_no_tokens_gets_none(stack: PackageStack) 
 
 
 async def test_a_purpose_that_the_data_may_not_be_used_for_leaves_nobody(stack: PackageStack) -> None:
+    """The platform's `gender` is not for measurement."""
     persons = await stack.persons(60)
-    await stack.search(persons, "category:tea", TARGETING)
+    updates = [
+        profile_pb2.AttributeUpdate(
+            person=common.PersonRef(person_id=person_id), attributes=[profile_pb2.Attribute(name="gender", text="f")]
+        )
+        for person_id in persons
+    ]
+    await stack.profile.SetAttributes(profile_pb2.SetAttributesRequest(updates=updates))
     await stack.keep_list("tea", persons)
     with pytest.raises(FailedPrecondition) as caught:
         await export(stack, purpose=common.PURPOSE_MEASUREMENT)
     assert caught.value.reason == "BELOW_FLOOR"
+    assert len((await export(stack))[0]) == 60
 
 
 async def test_a_package_is_told_by_what_sets_it_apart(stack: PackageStack) -> None:
