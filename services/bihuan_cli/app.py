@@ -8,6 +8,7 @@ import typer
 
 from bihuan_cli import models
 from bihuan_cli.commands import insight, model_report, proof, settlement, up
+from bihuan_cli.commands.audience import audience
 from bihuan_cli.commands.identity import identity
 from bihuan_cli.commands.profile import profile
 from bihuan_cli.commands.report import attribution, report
@@ -28,6 +29,7 @@ app.add_typer(model, name="model")
 app.add_typer(ledger, name="ledger")
 app.add_typer(identity, name="identity")
 app.add_typer(profile, name="profile")
+app.add_typer(audience, name="audience")
 app.add_typer(report, name="report")
 app.add_typer(attribution, name="attribution")
 
