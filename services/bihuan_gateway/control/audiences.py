@@ -43,8 +43,7 @@ class AudienceDesk:
         require_writer(principal)
         require_tenant(principal, spec.advertiser_id, "advertiser")
         await self.catalogue.get(principal, Kind.ADVERTISERS, spec.advertiser_id)
-        if [bool(spec.expression), bool(members), spec.look_alike is not None].count(True) != 1:
-            raise InvalidArgument.of("/members", "exactly one of members, expression, preset and look_alike is needed")
+        _require_one_form(spec, members)
         name = audience_id or new_name(Kind.AUDIENCES, self._name_bytes(principal, key))
         receipt = self._receipt(principal, spec, members, name, key)
         store = self.catalogue.store
@@ -52,12 +51,7 @@ class AudienceDesk:
             return made, await self.audiences.status(made.id)
         if await store.find(Kind.AUDIENCES, name) is not None:
             raise AlreadyExists("the id of this audience is taken")
-        if spec.expression:
-            expression = await self.catalogue.parse(spec.expression, "/expression", spec.advertiser_id)
-            await self.catalogue.check_audiences(expression, spec.advertiser_id, "/expression")
-        if spec.look_alike is not None:
-            seed = InAudience(spec.look_alike.seed_audience_id)
-            await self.catalogue.check_audiences(seed, spec.advertiser_id, "/look_alike/seed_audience_id")
+        await self._check(spec)
         persons = await self._resolve(members)
         status = await self.audiences.create(
             name,
@@ -72,6 +66,15 @@ class AudienceDesk:
         made = await store.create(resource, receipt)
         await self.catalogue.after_write(False)
         return made, status
+
+    async def _check(self, spec: AudienceSpec) -> None:
+        """Refuse an expression that does not parse, and whatever is not this advertiser's (InvalidArgument)."""
+        if spec.expression:
+            expression = await self.catalogue.parse(spec.expression, "/expression", spec.advertiser_id)
+            await self.catalogue.check_audiences(expression, spec.advertiser_id, "/expression")
+        if spec.look_alike is not None:
+            seed = InAudience(spec.look_alike.seed_audience_id)
+            await self.catalogue.check_audiences(seed, spec.advertiser_id, "/look_alike/seed_audience_id")
 
     async def reach(self, principal: Principal, advertiser_id: str, expression: str) -> Reach:
         """
@@ -116,3 +119,8 @@ class AudienceDesk:
         for start in range(0, len(members), PAGE):
             persons.update(await self.people.resolve(members[start : start + PAGE], first_index=start))
         return sorted(persons)
+
+
+def _require_one_form(spec: AudienceSpec, members: Sequence[Member]) -> None:
+    if [bool(spec.expression), bool(members), spec.look_alike is not None].count(True) != 1:
+        raise InvalidArgument.of("/members", "exactly one of members, expression, preset and look_alike is needed")

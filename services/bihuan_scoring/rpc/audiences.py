@@ -9,7 +9,7 @@ from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc
 from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, NewAudience
 from bihuan_scoring.rpc.evidence import evidence_message
 from bihuan_scoring.rpc.explaining import membership_message
-from bihuan_scoring.rpc.packages import description_message, export_parts
+from bihuan_scoring.rpc.exporting import description_message, export_parts
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.describing import Describer
 from bihuan_scoring.use_cases.exporting import Exporter

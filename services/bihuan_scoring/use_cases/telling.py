@@ -46,12 +46,16 @@ class Teller:
         asked = parse(audience.expression) if audience.expression else InAudience(audience.audience_id)
         return await self._tell(members.copy(), asked)
 
+    def tell(self, members: MemberSet, asked: Expression) -> int | None:
+        """
+        About how many are in a set of its own that answers an expression; None below the floor.
+
+        Blocks for about 10 ms a million; the set takes its smallest form.
+        """
+        members.run_optimize()
+        digest = hashlib.sha256(members.serialize()).digest()
+        return self._noise.told(len(members), digest, meaning(asked))
+
     async def _tell(self, members: MemberSet, asked: Expression) -> Told:
-        digest = await asyncio.to_thread(_digest, members)
-        told = self._noise.told(len(members), digest, meaning(asked))
+        told = await asyncio.to_thread(self.tell, members, asked)
         return Told(told or 0, below_floor=told is None)
-
-
-def _digest(members: MemberSet) -> bytes:
-    members.run_optimize()
-    return hashlib.sha256(members.serialize()).digest()

@@ -4,10 +4,13 @@ import hashlib
 import statistics
 from itertools import pairwise, product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
 
 from bihuan_scoring.domain.reach import FLOOR, FLOOR_SPREAD, LAYER_MOST, ReachNoise
+from bihuan_scoring.settings import Settings
 
 KEY = bytes(range(32))
 NOISE = ReachNoise(KEY)
@@ -94,3 +97,17 @@ def test_another_key_draws_other_noise() -> None:
     other = ReachNoise(bytes(32))
     asked = list(product(range(1_000, 1_020), "abcde"))
     assert [NOISE.told(n, digest(n), q) for n, q in asked] != [other.told(n, digest(n), q) for n, q in asked]
+
+
+def test_the_key_comes_from_its_secret_or_else_from_that_of_the_service() -> None:
+    own, service = SecretStr("r" * 32), SecretStr("s" * 32)
+    keys = {
+        Settings(reach_secret=own).reach_key(),
+        Settings(reach_secret=own, caller_secret=service).reach_key(),
+        Settings(caller_secret=service).reach_key(),
+    }
+    assert len(keys) == 2
+    assert Settings(caller_secret=service).reach_key() in keys
+    assert Settings().reach_key() != Settings().reach_key()
+    with pytest.raises(ValidationError):
+        Settings(reach_secret=SecretStr("r" * 31))
