@@ -17,6 +17,7 @@ from bihuan_scoring.use_cases.look_alikes import create_look_alike
 from bihuan_scoring.use_cases.membership import explain_audience, explain_expression
 from bihuan_scoring.use_cases.ports import Profiles
 from bihuan_scoring.use_cases.telling import Teller
+from bihuan_shared.callers import Role, current_caller
 from bihuan_shared.clock import Clock, to_timestamp, to_us
 
 CreateContext = grpc.aio.ServicerContext[audience_pb2.CreateAudienceRequest, audience_pb2.CreateAudienceResponse]
@@ -180,6 +181,8 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         message = _message(audience)
         told = await self._uses.teller.size(audience)
         message.told_size, message.size_below_floor = told.count, told.below_floor
+        if current_caller().role is Role.PARTNER:
+            message.size = told.count
         return message
 
 

@@ -427,7 +427,7 @@ class Audience(_message.Message):
     state: Global___AudienceState.ValueType
     """How far it is."""
     size: _builtins.int
-    """How many persons are in it."""
+    """How many persons are in it; partners are told `told_size` here too."""
     progress: _builtins.float
     """Progress of the building, in [0, 1]."""
     failure: _builtins.str
