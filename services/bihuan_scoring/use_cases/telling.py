@@ -50,7 +50,7 @@ class Teller:
         """
         About how many are in a set of its own that answers an expression; None below the floor.
 
-        Blocks for about 10 ms a million; the set takes its smallest form.
+        Blocks, since the whole set is hashed; the set takes its smallest form.
         """
         members.run_optimize()
         digest = hashlib.sha256(members.serialize()).digest()
