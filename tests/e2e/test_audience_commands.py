@@ -18,6 +18,8 @@ from bihuan.profile.v1.profile_pb2_grpc import ProfileServiceStub
 from bihuan_cli.app import app
 from bihuan_cli.stack.channel import service_channel
 
+pytestmark = pytest.mark.xdist_group("packages")
+
 PERSONS = 1_500
 SEEDS = 200
 BATCH = 500

@@ -111,7 +111,7 @@ class AudienceDesk:
         if key is None:
             return None
         listed = [[member.namespace, member.value] for member in members]
-        body = {"id": name, "spec": spec.model_dump(mode="json"), "members": listed}
+        body = {"id": name, "spec": spec.model_dump(mode="json", exclude_none=True), "members": listed}
         return Receipt(principal.key_id, key, Receipt.fingerprint_of("create audiences", body))
 
     async def _resolve(self, members: Sequence[Member]) -> list[int]:
