@@ -8,6 +8,7 @@ import typer
 
 from bihuan_cli import models
 from bihuan_cli.commands import insight, model_report, proof, settlement, up
+from bihuan_cli.commands.audience import audience
 from bihuan_cli.commands.identity import identity
 from bihuan_cli.commands.profile import profile
 from bihuan_cli.commands.report import attribution, report
@@ -28,6 +29,7 @@ app.add_typer(model, name="model")
 app.add_typer(ledger, name="ledger")
 app.add_typer(identity, name="identity")
 app.add_typer(profile, name="profile")
+app.add_typer(audience, name="audience")
 app.add_typer(report, name="report")
 app.add_typer(attribution, name="attribution")
 
@@ -160,6 +162,7 @@ def _environment(made: StackSecrets) -> dict[str, str]:
         "BIHUAN_IDENTITY_RECEIPT_KEYS": made.receipt_keys,
         "BIHUAN_SCORING_MODEL_PUBLIC_KEYS": ModelSigner.parse(made.model_keys).public_keys(),
         models.SIGNING_KEYS: made.model_keys,
+        "BIHUAN_SCORING_REACH_SECRET": made.reach_secret,
         "BIHUAN_GATEWAY_CALLER_SECRET": made.gateway_secret,
         "BIHUAN_SCORING_CALLER_SECRET": made.scoring_secret,
         "BIHUAN_PROFILE_CALLER_SECRET": made.profile_secret,

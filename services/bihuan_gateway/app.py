@@ -17,9 +17,11 @@ from bihuan_gateway.control.booking_store import SqlBookings
 from bihuan_gateway.control.bookings import BookingDesk
 from bihuan_gateway.control.control_store import SqlControlStore
 from bihuan_gateway.control.effects import Effects
+from bihuan_gateway.control.exports import ExportDesk
 from bihuan_gateway.control.findings import FindingDesk
 from bihuan_gateway.control.key_store import SqlKeyStore
 from bihuan_gateway.control.keys import KeyDesk
+from bihuan_gateway.control.launching import Launcher
 from bihuan_gateway.control.lead_plane import build_courier, webhook_secrets
 from bihuan_gateway.control.link_store import SqlLinkStore
 from bihuan_gateway.control.outbox import SqlTermsOutbox
@@ -126,6 +128,8 @@ def _assemble(settings: Settings, database: Database, outside: Outside, clock: C
     control = ControlPlane(
         catalogue=catalogue,
         audiences=AudienceDesk(catalogue, outside.people, outside.audiences),
+        launcher=Launcher(catalogue, outside.audiences),
+        exports=ExportDesk(catalogue, outside.exports),
         keys=KeyDesk(keys, store, clock, os.urandom, authenticator.forget),
         effects=Effects(catalogue, outside.books),
         promotion=parts.promotion(catalogue),
@@ -249,7 +253,8 @@ def edge_rules(settings: Settings) -> EdgeRules:
     return EdgeRules(
         replay=settings.clock == "replay",
         public=PUBLIC,
-        lists=frozenset({"/v1/audiences", "/v1/ledger/reconciliation"}),
+        lists=frozenset({"/v1/audiences", "/v1/audiences:estimateReach", "/v1/ledger/reconciliation"}),
+        exports=(":export",),
         max_body_bytes=settings.max_body_bytes,
         max_list_body_bytes=settings.max_list_body_bytes,
         timeout_s=settings.request_timeout_s,

@@ -37,8 +37,9 @@ class EdgeRules:
     """
     What the edge holds requests to.
 
-    Paths under `public` need no key; paths in `lists` may bring long member lists and take longer. Routes in `hot`, by
-    template, are in the access log at level INFO only where they fail or are slow.
+    Paths under `public` need no key; paths in `lists` may bring long member lists and take longer, as those do that end
+    in one of `exports`. Routes in `hot`, by template, are in the access log at level INFO only where they fail or are
+    slow.
     """
 
     replay: bool
@@ -50,6 +51,7 @@ class EdgeRules:
     list_timeout_s: float
     max_in_flight: int
     hot: Collection[str] = ()
+    exports: tuple[str, ...] = ()
 
     def is_public(self, path: str) -> bool:
         """Tell whether a path is open to everyone."""
@@ -149,7 +151,7 @@ class Edge:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         rules, headers, path = self._rules, Headers(scope=scope), scope["path"]
         is_list = path in rules.lists
-        timeout_s = rules.list_timeout_s if is_list else rules.timeout_s
+        timeout_s = rules.list_timeout_s if is_list or path.endswith(rules.exports) else rules.timeout_s
         limited = _limited(receive, headers, rules.max_list_body_bytes if is_list else rules.max_body_bytes)
         if self._in_flight > rules.max_in_flight:
             raise ResourceExhausted("too many requests are under way")

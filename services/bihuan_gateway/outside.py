@@ -7,6 +7,8 @@ from bihuan_gateway.control.attribution_hop import AttributionHop
 from bihuan_gateway.control.audience_hops import AudienceHop, IdentityHop, TaxonomyHop
 from bihuan_gateway.control.booking_hop import BookingHop
 from bihuan_gateway.control.bookings import BookingBook
+from bihuan_gateway.control.export_hop import ExportHop
+from bihuan_gateway.control.exports import PackageExports
 from bihuan_gateway.control.findings import FindingSink
 from bihuan_gateway.control.findings_hop import FindingsHop
 from bihuan_gateway.control.payables_hop import PayablesHop
@@ -41,6 +43,7 @@ class Outside:
     bookings: BookingBook
     reports: Reports
     tags: TagSink
+    exports: PackageExports
 
     @classmethod
     def over(cls, hops: Hops) -> "Outside":
@@ -57,4 +60,5 @@ class Outside:
             bookings=BookingHop(hops.attribution),
             reports=ReportsHop(hops.attribution),
             tags=TagHop(hops.profile),
+            exports=ExportHop(hops.audiences),
         )

@@ -4,17 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
+import numpy as np
 
 from bihuan.scoring.v1.audience_pb2_grpc import add_AudienceServiceServicer_to_server
 from bihuan.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 from bihuan_scoring.audience_store import METADATA, SqlAudienceStore
 from bihuan_scoring.bitmap_store import BitmapFiles
+from bihuan_scoring.domain.reach import ReachNoise
 from bihuan_scoring.look_alike_files import LookAlikeFiles
 from bihuan_scoring.metrics import PERSONS_LAG
 from bihuan_scoring.model_wiring import open_models
 from bihuan_scoring.profile_changes import ProfileChanges
 from bihuan_scoring.profile_client import GrpcProfiles
-from bihuan_scoring.rpc.audiences import AudienceServicer
+from bihuan_scoring.rpc.audiences import AudienceServicer, AudienceUses
 from bihuan_scoring.rpc.scoring import ScoringServicer
 from bihuan_scoring.settings import Settings
 from bihuan_scoring.tag_index.keeping import Rules, TagIndexKeeper
@@ -22,13 +24,17 @@ from bihuan_scoring.tag_index.listening import AudiencesListen
 from bihuan_scoring.training_job import TrainedModel, train_model
 from bihuan_scoring.use_cases.audiences import Audiences
 from bihuan_scoring.use_cases.building import AudienceBuilder
+from bihuan_scoring.use_cases.describing import Describer
+from bihuan_scoring.use_cases.exporting import Exporter
 from bihuan_scoring.use_cases.finding import Finder
 from bihuan_scoring.use_cases.look_alikes import LookAlikeBuilder
 from bihuan_scoring.use_cases.scheduling import RefreshSchedule
+from bihuan_scoring.use_cases.telling import Teller
 from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.person_stream import PersonFollower
 from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.rpc.client import open_channel
+from bihuan_shared.rpc.identity_tokens import IdentityTokens
 from bihuan_shared.rpc.server import ServiceApp
 from bihuan_shared.sql import Database
 
@@ -55,6 +61,8 @@ async def build(settings: Settings) -> ServiceApp:
     redis = await open_redis(settings.redis_url) if settings.redis_url else None
     keeper = _keeper(redis, audiences, profiles, clock, settings)
     finder = Finder(audiences, keeper, clock)
+    tokens = _tokens(settings)
+    uses = _uses(audiences, profiles, finder, tokens, ReachNoise(settings.reach_key()))
     builder = AudienceBuilder(audiences, profiles, asyncio.sleep, finder.members)
     schedule = RefreshSchedule(audiences, clock, asyncio.sleep, settings.audience_refresh_s)
 
@@ -62,6 +70,8 @@ async def build(settings: Settings) -> ServiceApp:
         if keeper is not None:
             await keeper.store()
         await channel.close()
+        if tokens is not None:
+            await tokens.close()
         await database.close()
         if redis is not None:
             await redis.aclose()
@@ -75,7 +85,7 @@ async def build(settings: Settings) -> ServiceApp:
                 "bihuan.scoring.v1.ScoringService",
             ),
             (
-                AudienceServicer(audiences, clock, profiles, finder),
+                AudienceServicer(audiences, clock, profiles, uses),
                 _register_audiences,
                 "bihuan.scoring.v1.AudienceService",
             ),
@@ -91,6 +101,23 @@ async def build(settings: Settings) -> ServiceApp:
         ),
         close=close,
     )
+
+
+def _uses(
+    audiences: Audiences, profiles: GrpcProfiles, finder: Finder, tokens: IdentityTokens | None, noise: ReachNoise
+) -> AudienceUses:
+    return AudienceUses(
+        Teller(audiences, profiles, finder, noise),
+        Exporter(audiences, profiles, tokens, np.random.default_rng()),
+        Describer(audiences, profiles, noise),
+    )
+
+
+def _tokens(settings: Settings) -> IdentityTokens | None:
+    """There are no tokens without identity."""
+    if not settings.identity_target:
+        return None
+    return IdentityTokens.connect(settings.identity_target, settings.caller_secret.get_secret_value())
 
 
 def _keeper(

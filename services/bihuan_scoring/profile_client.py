@@ -63,6 +63,23 @@ class GrpcProfiles:
             read_us = to_us(response.read_time)
             yield [_reading(profile, read_us) for profile in response.profiles]
 
+    async def permitted(self, person_ids: Sequence[int], purpose: int) -> Collection[int]:
+        """Those of at most 1,000 persons of whom something may be used for a purpose now."""
+        request = profile_pb2.ScanProfilesRequest(
+            purpose=common_pb2.Purpose.ValueType(purpose),
+            persons=[common_pb2.PersonRef(person_id=person_id) for person_id in person_ids],
+        )
+        found: set[int] = set()
+        async for response in self._stub.ScanProfiles(request, timeout=_REREAD_TIMEOUT_S):
+            found |= {profile.person_id for profile in response.profiles if _tells(profile)}
+        return found
+
+
+def _tells(profile: profile_pb2.Profile) -> bool:
+    """Whether anything came that was learnt of the person, not only what rules make of that."""
+    learnt = any(not attribute.derived for attribute in profile.attributes)
+    return learnt or bool(profile.interests or profile.activities)
+
 
 def _reading(profile: profile_pb2.Profile, read_us: int) -> Reading:
     due_us = to_us(profile.next_change_time) if profile.HasField("next_change_time") else 0

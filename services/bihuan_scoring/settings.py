@@ -1,15 +1,18 @@
 """What scoring can be told by its environment."""
 
 import hmac
+import secrets
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from bihuan_scoring.domain.model_keys import ModelTrust
 from bihuan_scoring.domain.rivals import LatencyRule
 from bihuan_scoring.use_cases.guarding import GuardRules
 from bihuan_shared.settings import PREFIX, ServerSettings
+
+_REACH_SECRET_CHARACTERS = 32
 
 
 class Settings(ServerSettings):
@@ -23,6 +26,12 @@ class Settings(ServerSettings):
     """Where the profile service is, host:port; without it no audience is built from an expression."""
     audience_refresh_s: float = Field(default=3_600.0, ge=0, le=31 * 86_400)
     """How often audiences of expressions without an interval of their own are built anew, in seconds; 0: when asked."""
+    reach_secret: Annotated[SecretStr, Field(max_length=256)] = SecretStr("")
+    """
+    What the noise on told counts of persons is drawn from, 32 characters or more; the same for every process.
+
+    Empty: derived from the secret of this service; without that one, drawn at every start.
+    """
     model_public_keys: str = ""
     """`2:<base64>,1:<base64>`: public Ed25519 keys of whoever may make models; no model serves while this is empty."""
     allow_unsigned_models: bool = False
@@ -54,6 +63,13 @@ class Settings(ServerSettings):
     tag_index_cache_mib: int = Field(default=1_024, ge=16, le=1_048_576)
     """Memory for bitmaps that were read from the files of the index."""
 
+    @field_validator("reach_secret")
+    @classmethod
+    def _reach_secret_is_long_enough(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value()) < _REACH_SECRET_CHARACTERS:
+            raise ValueError(f"must be of {_REACH_SECRET_CHARACTERS} characters or more")
+        return secret
+
     @field_validator("model_public_keys")
     @classmethod
     def _keys_are_well_formed(cls, keys: str) -> str:
@@ -79,3 +95,8 @@ class Settings(ServerSettings):
         """Return what authenticates compiled trees on the disk: derived from the secret of this service; or nothing."""
         own = self.caller_secret.get_secret_value()
         return hmac.digest(own.encode(), b"bihuan.scoring.compiled.v1", "sha256") if own else b""
+
+    def reach_key(self) -> bytes:
+        """Return the key of the noise on told counts of persons."""
+        secret = self.reach_secret.get_secret_value() or self.caller_secret.get_secret_value()
+        return hmac.digest(secret.encode(), b"bihuan.scoring.reach.v1", "sha256") if secret else secrets.token_bytes(32)

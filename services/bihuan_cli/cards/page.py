@@ -27,13 +27,13 @@ _FIGURES: Final = (
     ("strength", "inverse regularisation of the linear model"),
     ("isotonic", "calibration is isotonic (1) or Platt's (0)"),
 )
-_STYLE: Final = (
+PAGE_STYLE: Final = (
     "body{font-family:sans-serif;max-width:1240px;margin:2em auto;padding:0 1em;color:#212529}"
     "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #dee2e6;padding:.25em .7em;text-align:left}"
     "code{overflow-wrap:anywhere}svg{font-size:11px;fill:#343a40;background:#fff;max-width:100%}"
     ".plots{display:flex;flex-wrap:wrap;gap:1em}"
 )
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+PAGE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def card_page(card: ModelCard) -> str:
@@ -42,8 +42,8 @@ def card_page(card: ModelCard) -> str:
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">',
-            f"<title>Model card: {version}</title><style>{_STYLE}</style></head><body>",
+            f'<meta http-equiv="Content-Security-Policy" content="{escape(PAGE_POLICY)}">',
+            f"<title>Model card: {version}</title><style>{PAGE_STYLE}</style></head><body>",
             f"<h1>Model card</h1><p><code>{version}</code></p>",
             _section("Intended use", _list(INTENDED_USE)),
             _section("Limits", _list(card.limits)),

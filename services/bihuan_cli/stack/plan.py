@@ -113,10 +113,9 @@ def _own_settings(
     if name in _ASKING_IDENTITY:
         own |= {"CALLER_SECRET": getattr(secrets, f"{name}_secret"), "IDENTITY_TARGET": targets["identity"]}
     if name == "scoring":
-        own |= {
-            "PROFILE_TARGET": targets["profile"],
-            "MODEL_PUBLIC_KEYS": ModelSigner.parse(secrets.model_keys).public_keys(),
-        }
+        public_keys = ModelSigner.parse(secrets.model_keys).public_keys()
+        own |= {"PROFILE_TARGET": targets["profile"], "MODEL_PUBLIC_KEYS": public_keys}
+        own["REACH_SECRET"] = secrets.reach_secret
     if name == "gateway":
         own |= {
             "CALLER_SECRET": secrets.gateway_secret,

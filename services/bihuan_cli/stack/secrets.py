@@ -28,6 +28,7 @@ class StackSecrets:
     receipt_keys: str
     webhook_secrets: str
     model_keys: str
+    reach_secret: str
 
     def callers_json(self) -> str:
         """What every gRPC server accepts: the callers' names, roles and the SHA-256 of their secrets."""
@@ -78,6 +79,7 @@ def _new_secrets() -> StackSecrets:
         receipt_keys=f"1:{_key()}",
         webhook_secrets=secrets.token_urlsafe(32),
         model_keys=f"1:{_key()}",
+        reach_secret=secrets.token_urlsafe(32),
     )
 
 

@@ -10,9 +10,11 @@ from bihuan.common.v1 import common_pb2
 from bihuan.identity.v1 import identity_pb2
 from bihuan.profile.v1 import profile_pb2
 from bihuan.scoring.v1 import audience_pb2
+from bihuan_gateway.control.look_alike_wire import evidence_view, look_alike_message
+from bihuan_gateway.control.look_alikes import LookAlikeSpec
 from bihuan_gateway.control.package_wire import named_as_asked, overlaps_view, package_definition, standing_of
 from bihuan_gateway.control.packages import BrandBehaviourSpec, CombinationSpec, OverlapsView
-from bihuan_gateway.control.ports import AudienceStatus
+from bihuan_gateway.control.ports import AudienceStatus, Reach
 from bihuan_gateway.control.specs import Member
 from bihuan_gateway.control.tag_hop import platform_tags
 from bihuan_gateway.control.tags import PlatformTags
@@ -86,11 +88,14 @@ class AudienceHop:
         *,
         expression: str,
         person_ids: Sequence[int],
+        look_alike: LookAlikeSpec | None = None,
         package: CombinationSpec | BrandBehaviourSpec | None = None,
         refresh_interval_s: int = 0,
     ) -> AudienceStatus:
         """Create an audience; the same again is no error."""
-        if package is not None:
+        if look_alike is not None:
+            definition = audience_pb2.AudienceDefinition(look_alike=look_alike_message(look_alike))
+        elif package is not None:
             definition = package_definition(package)
         elif expression:
             definition = audience_pb2.AudienceDefinition(expression=expression)
@@ -118,7 +123,17 @@ class AudienceHop:
         """Tell how far an audience is."""
         with asked_by_us():
             answer = await self._stub.GetAudience(audience_pb2.GetAudienceRequest(audience_id=audience_id))
-        return replace(_status(answer.audience), standing=standing_of(answer.audience, answer))
+        status = replace(_status(answer.audience), standing=standing_of(answer.audience, answer))
+        if not answer.HasField("look_alike_evidence"):
+            return status
+        return replace(status, evidence=evidence_view(answer.look_alike_evidence))
+
+    async def reach(self, advertiser_id: str, expression: str) -> Reach:
+        """Estimate how many persons an expression reaches; every profile is read where there is no index."""
+        request = audience_pb2.EstimateReachRequest(expression=expression, advertiser_id=advertiser_id)
+        with asked_by_us():
+            answer = await self._stub.EstimateReach(request, timeout=_LIST_TIMEOUT_S)
+        return Reach(answer.reach, answer.below_floor)
 
     async def refresh(self, audience_id: str, advertiser_id: str) -> AudienceStatus:
         """Have an audience built anew."""
@@ -129,7 +144,14 @@ class AudienceHop:
 
 def _status(audience: audience_pb2.Audience) -> AudienceStatus:
     state = audience_pb2.AudienceState.Name(audience.state).removeprefix("AUDIENCE_STATE_").lower()
-    return AudienceStatus(state, audience.size, audience.progress, audience.failure, standing=standing_of(audience))
+    return AudienceStatus(
+        state,
+        audience.told_size,
+        audience.progress,
+        audience.failure,
+        audience.size_below_floor,
+        standing=standing_of(audience),
+    )
 
 
 class TaxonomyHop:

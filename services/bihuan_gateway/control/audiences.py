@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bihuan_gateway.control.access import Principal, require_tenant, require_writer
 from bihuan_gateway.control.packages import OverlapsView
-from bihuan_gateway.control.ports import Audiences, AudienceStatus, People
+from bihuan_gateway.control.ports import Audiences, AudienceStatus, People, Reach
 from bihuan_gateway.control.resources import Receipt, Resource, new_name
 from bihuan_gateway.control.specs import AudienceSpec, Kind, Member
 from bihuan_gateway.control.use_cases import Catalogue
@@ -36,7 +36,7 @@ class AudienceDesk:
         key: str | None = None,
     ) -> tuple[Resource, AudienceStatus]:
         """
-        Create an audience from members (each one person), or from the spec's expression or package.
+        Create an audience from members (each one person), or from the spec's expression, seed or package.
 
         Scoring has it before the catalogue names it, so that a crash in between leaves nothing that refers to nobody;
         with an idempotency key the repeat then meets the same id. Errors as in `Catalogue.create`.
@@ -52,7 +52,7 @@ class AudienceDesk:
             return made, await self.audiences.status(made.id)
         if await store.find(Kind.AUDIENCES, name) is not None:
             raise AlreadyExists("the id of this audience is taken")
-        await self._check_definition(spec)
+        await self._check(spec)
         persons = await self._resolve(members)
         status = await self.audiences.create(
             name,
@@ -60,6 +60,7 @@ class AudienceDesk:
             spec.display_name,
             expression=spec.expression,
             person_ids=persons,
+            look_alike=spec.look_alike,
             package=spec.package,
             refresh_interval_s=spec.refresh_interval_s or 0,
         )
@@ -68,6 +69,33 @@ class AudienceDesk:
         made = await store.create(resource, receipt)
         await self.catalogue.after_write(False)
         return made, status
+
+    async def _check(self, spec: AudienceSpec) -> None:
+        """Refuse an expression that does not parse, and whatever is not this advertiser's (InvalidArgument)."""
+        if spec.expression:
+            expression = await self.catalogue.parse(spec.expression, "/expression", spec.advertiser_id)
+            await self.catalogue.check_audiences(expression, spec.advertiser_id, "/expression")
+        if spec.look_alike is not None:
+            seed = InAudience(spec.look_alike.seed_audience_id)
+            await self.catalogue.check_audiences(seed, spec.advertiser_id, "/look_alike/seed_audience_id")
+        if spec.combination is None:
+            return
+        for name in ("all_of", "any_of", "none_of"):
+            for index, operand in enumerate(getattr(spec.combination, name)):
+                pointer = f"/combination/{name}/{index}"
+                await self.catalogue.check_audiences(InAudience(operand), spec.advertiser_id, pointer)
+
+    async def reach(self, principal: Principal, advertiser_id: str, expression: str) -> Reach:
+        """
+        Estimate how many persons an expression reaches, before there is an audience of it.
+
+        NotFound for another tenant, InvalidArgument with the column, FailedPrecondition where it names an audience that
+        is not ready.
+        """
+        await self.catalogue.get(principal, Kind.ADVERTISERS, advertiser_id)
+        parsed = await self.catalogue.parse(expression, "/expression", advertiser_id)
+        await self.catalogue.check_audiences(parsed, advertiser_id, "/expression")
+        return await self.audiences.reach(advertiser_id, expression)
 
     async def get(self, principal: Principal, audience_id: str) -> tuple[Resource, AudienceStatus]:
         """Show one audience and how far it is (NotFound)."""
@@ -97,18 +125,6 @@ class AudienceDesk:
                 raise InvalidArgument.of("/query/ids", "are of several advertisers")
         return await self.audiences.compare(owner, audience_ids)
 
-    async def _check_definition(self, spec: AudienceSpec) -> None:
-        """Refuse what does not parse, or speaks of an audience that is not this advertiser's (InvalidArgument)."""
-        if spec.expression:
-            expression = await self.catalogue.parse(spec.expression, "/expression", spec.advertiser_id)
-            await self.catalogue.check_audiences(expression, spec.advertiser_id, "/expression")
-        if spec.combination is None:
-            return
-        for name in ("all_of", "any_of", "none_of"):
-            for index, operand in enumerate(getattr(spec.combination, name)):
-                pointer = f"/combination/{name}/{index}"
-                await self.catalogue.check_audiences(InAudience(operand), spec.advertiser_id, pointer)
-
     def _name_bytes(self, principal: Principal, key: str | None) -> bytes:
         if key is None:
             return self.catalogue.random_bytes(_NAME_BYTES)
@@ -131,8 +147,9 @@ class AudienceDesk:
 
 
 def _require_one_form(spec: AudienceSpec, members: Sequence[Member]) -> None:
-    forms = (spec.expression, members, spec.combination, spec.brand_behaviour)
+    forms = (spec.expression, members, spec.look_alike, spec.combination, spec.brand_behaviour)
     if [bool(one) for one in forms].count(True) != 1:
         raise InvalidArgument.of(
-            "/members", "exactly one of members, expression, preset, combination and brand_behaviour is needed"
+            "/members",
+            "exactly one of members, expression, preset, look_alike, combination and brand_behaviour is needed",
         )

@@ -22,20 +22,25 @@ class SqlControlStore:
 
     async def create(self, resource: Resource, receipt: Receipt | None) -> Resource:
         """Insert a resource and its receipt and queue its terms in one transaction; see the port."""
-        dialect = self.database.dialect
+        return await self.create_all((resource,), receipt)
+
+    async def create_all(self, resources: Sequence[Resource], receipt: Receipt | None) -> Resource:
+        """Insert resources, parents first, and the receipt of the last one in one transaction; see the port."""
+        dialect, last = self.database.dialect, resources[-1]
 
         def insert(connection: sa.Connection) -> Resource:
             revision = raise_version(connection, dialect)
-            if receipt is not None and (made := _made_before(connection, resource.kind, receipt)) is not None:
+            if receipt is not None and (made := _made_before(connection, last.kind, receipt)) is not None:
                 return made
-            _require_parent(connection, resource)
-            row = _row_of(resource, revision)
-            if connection.execute(insert_ignore(dialect, RESOURCES[resource.kind]).values(row)).rowcount == 0:
-                raise AlreadyExists(f"the id of this {NAMES[resource.kind]} is taken")
+            for resource in resources:
+                _require_parent(connection, resource)
+                row = _row_of(resource, revision)
+                if connection.execute(insert_ignore(dialect, RESOURCES[resource.kind]).values(row)).rowcount == 0:
+                    raise AlreadyExists(f"the id of this {NAMES[resource.kind]} is taken")
+                queue_terms(connection, dialect, resource, revision)
             if receipt is not None:
-                connection.execute(sa.insert(RECEIPTS).values(_receipt_row(resource, receipt)))
-            queue_terms(connection, dialect, resource, revision)
-            return resource
+                connection.execute(sa.insert(RECEIPTS).values(_receipt_row(last, receipt)))
+            return last
 
         return await self.database.write(insert)
 

@@ -11,6 +11,7 @@ from bihuan_gateway.control.insight import (
     LedgerEntry,
     Reconciliation,
 )
+from bihuan_gateway.control.look_alikes import EvidenceView, LookAlikeSpec
 from bihuan_gateway.control.packages import NO_STANDING, BrandBehaviourSpec, CombinationSpec, OverlapsView, Standing
 from bihuan_gateway.control.promoter_link import IssuedLink
 from bihuan_gateway.control.resources import Receipt, Resource
@@ -51,6 +52,14 @@ class ControlStore(Protocol):
 
         The same receipt again answers what it made, as it was made; a known key with another fingerprint, and an id
         that is taken, are AlreadyExists; a parent that does not exist is InvalidArgument.
+        """
+        ...
+
+    async def create_all(self, resources: Sequence[Resource], receipt: Receipt | None) -> Resource:
+        """
+        Store resources, parents first, with the receipt of the last one, all or nothing; answers the last one.
+
+        Errors and repeats as in `create`.
         """
         ...
 
@@ -178,13 +187,27 @@ class People(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AudienceStatus:
-    """How far an audience is: `building`, `ready` or `failed`; `size` is in persons."""
+    """
+    How far an audience is: `building`, `ready` or `failed`.
+
+    `size` is in persons, with noise, as it may be told; 0 and `below_floor` where there are too few to be told.
+    """
 
     state: str
     size: int
     progress: float
     failure: str
+    below_floor: bool = False
+    evidence: EvidenceView | None = None
     standing: Standing = NO_STANDING
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """About how many persons an expression reaches; 0 and `below_floor` where there are too few to be told."""
+
+    reach: int
+    below_floor: bool
 
 
 class Audiences(Protocol):
@@ -198,14 +221,19 @@ class Audiences(Protocol):
         *,
         expression: str,
         person_ids: Sequence[int],
+        look_alike: LookAlikeSpec | None = None,
         package: CombinationSpec | BrandBehaviourSpec | None = None,
         refresh_interval_s: int = 0,
     ) -> AudienceStatus:
-        """Create an audience from a package, an expression or, without both, a list; the same again is no error."""
+        """Create an audience from an expression, a seed, a package or else a list; the same again is no error."""
         ...
 
     async def compare(self, advertiser_id: str, audience_ids: Sequence[str]) -> OverlapsView:
         """Tell how much audiences of an advertiser overlap; FailedPrecondition where one has no members yet."""
+        ...
+
+    async def reach(self, advertiser_id: str, expression: str) -> Reach:
+        """Estimate how many persons an expression of an advertiser reaches; FailedPrecondition as creation has it."""
         ...
 
     async def status(self, audience_id: str) -> AudienceStatus:

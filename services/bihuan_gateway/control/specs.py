@@ -24,6 +24,7 @@ from bihuan_gateway.control.fields import (
     TimeZone,
 )
 from bihuan_gateway.control.lead_specs import LeadSpec
+from bihuan_gateway.control.look_alikes import LookAlikeSpec
 from bihuan_gateway.control.packages import BrandBehaviourSpec, CombinationSpec, Interval
 from bihuan_shared.clock import parse_rfc3339_us
 
@@ -263,7 +264,7 @@ class Member(Spec):
 
 class AudienceSpec(Spec):
     """
-    A named set of persons: of an expression, of other audiences, of brand behaviour, or a list where there is neither.
+    A named set of persons: of an expression, of others, of brand behaviour, like a seed, or a list where there is none.
 
     `refresh_interval_s` is how often it is built anew; null: as the platform does.
     """
@@ -271,6 +272,7 @@ class AudienceSpec(Spec):
     advertiser_id: ResourceId
     display_name: DisplayName
     expression: Annotated[str, Field(max_length=4096)] = ""
+    look_alike: LookAlikeSpec | None = None
     combination: CombinationSpec | None = None
     brand_behaviour: BrandBehaviourSpec | None = None
     refresh_interval_s: Interval | None = None

@@ -75,10 +75,17 @@ class Catalogue:
             if (made := await self.store.find_receipt(kind, receipt)) is not None:
                 return made
         spec, advertiser_id = await self._placed(principal, kind, spec)
+        resource = self.new(kind, spec, advertiser_id, resource_id)
+        made = await self.store.create(resource, receipt)
+        await self.after_write(kind in _MOVES_TERMS)
+        return await self.store.find(kind, resource.id) or made if kind in TERMED and made is resource else made
+
+    def new(self, kind: Kind, spec: Spec, advertiser_id: str, resource_id: str | None) -> Resource:
+        """Return the first version of a resource that is not stored yet, named where it has no name."""
         now_us = self.clock.now_us()
         name = resource_id or new_name(kind, self.random_bytes(_NAME_BYTES))
         parent = PARENT_FIELDS.get(kind)
-        resource = Resource(
+        return Resource(
             kind=kind,
             id=name,
             advertiser_id=name if kind is Kind.ADVERTISERS else advertiser_id,
@@ -88,9 +95,6 @@ class Catalogue:
             update_time_us=now_us,
             spec=spec,
         )
-        made = await self.store.create(resource, receipt)
-        await self.after_write(kind in _MOVES_TERMS)
-        return await self.store.find(kind, name) or made if kind in TERMED and made is resource else made
 
     async def get(self, principal: Principal, kind: Kind, resource_id: str) -> Resource:
         """Return one resource (NotFound, also for another tenant's)."""
@@ -166,25 +170,26 @@ class Catalogue:
         if isinstance(spec, CampaignSpec) and old is not None:
             _check_model_stays(spec, old)
         if isinstance(spec, AdGroupSpec):
-            await self._check_group(spec, parent)
+            await self.check_group(spec, parent)
         if isinstance(spec, CreativeSpec):
             spec = self._reviewed(principal, spec, old)
         return spec, parent.advertiser_id
 
-    async def _check_group(self, spec: AdGroupSpec, campaign: Resource) -> None:
+    async def check_group(self, spec: AdGroupSpec, campaign: Resource, place: str = "") -> None:
+        """Refuse an ad group that does not fit its campaign, stored or not (InvalidArgument, at `place` and below)."""
         terms = campaign.spec
         assert isinstance(terms, CampaignSpec)
         if spec.bid_micros and terms.pricing.model not in {"cpm", "cpc"}:
-            raise InvalidArgument.of("/bid_micros", f"a {terms.pricing.model} campaign has no bid")
+            raise InvalidArgument.of(f"{place}/bid_micros", f"a {terms.pricing.model} campaign has no bid")
         if spec.bid_micros > terms.pricing.bid_micros:
-            raise InvalidArgument.of("/bid_micros", "above the campaign's bid")
+            raise InvalidArgument.of(f"{place}/bid_micros", "above the campaign's bid")
         refs = spec.audience_ids
-        await self._require_all(Kind.AUDIENCES, refs.include, "/audience_ids/include", campaign.advertiser_id)
-        await self._require_all(Kind.AUDIENCES, refs.exclude, "/audience_ids/exclude", campaign.advertiser_id)
-        await self._require_all(Kind.PLACEMENTS, spec.placement_ids, "/placement_ids")
+        await self._require_all(Kind.AUDIENCES, refs.include, f"{place}/audience_ids/include", campaign.advertiser_id)
+        await self._require_all(Kind.AUDIENCES, refs.exclude, f"{place}/audience_ids/exclude", campaign.advertiser_id)
+        await self._require_all(Kind.PLACEMENTS, spec.placement_ids, f"{place}/placement_ids")
         if spec.targeting:
-            expression = await self.parse(spec.targeting, "/targeting", campaign.advertiser_id)
-            await self.check_audiences(expression, campaign.advertiser_id, "/targeting")
+            expression = await self.parse(spec.targeting, f"{place}/targeting", campaign.advertiser_id)
+            await self.check_audiences(expression, campaign.advertiser_id, f"{place}/targeting")
 
     async def parse(self, text: str, pointer: str, advertiser_id: str) -> Expression:
         """Parse an expression, which may name the platform's tags and the advertiser's own (InvalidArgument)."""

@@ -7,7 +7,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from bihuan_gateway.control.audience_presets import Preset, with_preset
-from bihuan_gateway.control.fields import ResourceId, Tag
+from bihuan_gateway.control.fields import ResourceId, Spec, Tag
+from bihuan_gateway.control.look_alikes import EvidenceView
 from bihuan_gateway.control.packages import LEAST_COMPARED, MAX_COMPARED, OverlapsView, VersionView
 from bihuan_gateway.control.ports import AudienceStatus
 from bihuan_gateway.control.resources import Resource
@@ -33,7 +34,8 @@ router = control_router("audiences")
 
 class AudienceCreate(AudienceSpec):
     """
-    An audience to create, from members (each one person), an expression, a preset, other audiences or brand behaviour.
+    An audience to create, from members (each one person), an expression, a preset, as a look-alike of another one, from
+    other audiences, or from brand behaviour.
 
     The preset `reactivation` holds those whose relation to `brand` is dormant: who dealt with it, but not in the last
     90 days.
@@ -51,7 +53,11 @@ class AudienceListView(View, AudienceSpec):
 
 class AudienceView(AudienceListView):
     """
-    An audience as it stands: `state` is building, ready or failed; `size` is in persons.
+    An audience as it stands: `state` is building, ready or failed.
+
+    `size` is about how many persons are in it, with noise that is the same for the same members, to the nearest ten; 0
+    and `size_below_floor` where there are too few to be told. A look-alike that is built has `look_alike_evidence`.
+
 
     `members_version` counts changes of the members, of which `history` tells the last 20 where one audience is shown;
     `expression` is also that of a combination and of brand behaviour.
@@ -59,11 +65,27 @@ class AudienceView(AudienceListView):
 
     state: str
     size: int
+    size_below_floor: bool
     progress: float
     failure: str
     members_version: int
     refresh_time: str | None
     history: tuple[VersionView, ...]
+    look_alike_evidence: EvidenceView | None
+
+
+class ReachAsked(Spec):
+    """An expression, and whose private tags and audiences it may name."""
+
+    advertiser_id: ResourceId
+    expression: Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class ReachView(BaseModel):
+    """About how many persons, as `size` of an audience is told."""
+
+    reach: int
+    below_floor: bool
 
 
 class AudiencePage(BaseModel):
@@ -80,8 +102,10 @@ def _answer(resource: Resource, status: AudienceStatus, code: int) -> JSONRespon
         "expression": standing.expression or document(resource)["expression"],
         "state": status.state,
         "size": status.size,
+        "size_below_floor": status.below_floor,
         "progress": status.progress,
         "failure": status.failure,
+        "look_alike_evidence": status.evidence and status.evidence.model_dump(mode="json"),
         "members_version": standing.version,
         "refresh_time": standing.refresh_time,
         "history": [one.model_dump(mode="json") for one in standing.history],
@@ -91,7 +115,7 @@ def _answer(resource: Resource, status: AudienceStatus, code: int) -> JSONRespon
 
 @router.post("/v1/audiences", status_code=201, response_model=AudienceView)
 async def create_audience(body: AudienceCreate, control: Control, caller: Caller, key: Key = None) -> JSONResponse:
-    """Create an audience; a list is ready at once, an expression is built in the background."""
+    """Create an audience; a list is ready at once, everything else is built in the background."""
     spec = with_preset(spec_of(AudienceSpec, body), body.preset, body.brand)
     resource, status = await control.audiences.create(caller, spec, body.members, audience_id=body.id, key=key)
     return _answer(resource, status, 201)
@@ -103,11 +127,18 @@ async def compare_audiences(
     caller: Caller,
     ids: Annotated[str, Query(max_length=4_096, description="2 to 50 ids of one advertiser, parted by commas")],
 ) -> OverlapsView:
-    """Tell how much audiences overlap, pair by pair, rounded and not below the privacy floor."""
+    """Tell how much audiences overlap, pair by pair, with the noise that `size` has and not below the privacy floor."""
     names = ids.split(",")
     if not LEAST_COMPARED <= len(names) <= MAX_COMPARED or len(set(names)) < len(names):
         raise InvalidArgument.of("/query/ids", f"are {LEAST_COMPARED} to {MAX_COMPARED} ids, each once")
     return await control.audiences.compare(caller, names)
+
+
+@router.post("/v1/audiences:estimateReach", response_model=ReachView)
+async def estimate_reach(body: ReachAsked, control: Control, caller: Caller) -> JSONResponse:
+    """Estimate how many persons an expression reaches, with noise that stays the same for the same answer."""
+    found = await control.audiences.reach(caller, body.advertiser_id, body.expression)
+    return JSONResponse({"reach": found.reach, "below_floor": found.below_floor})
 
 
 @router.post("/v1/audiences/{resource_id}:refresh", status_code=202, response_model=AudienceView)

@@ -16,9 +16,11 @@ from bihuan_gateway.control.access import Principal
 from bihuan_gateway.control.audiences import AudienceDesk
 from bihuan_gateway.control.bookings import BookingDesk
 from bihuan_gateway.control.effects import Effects
+from bihuan_gateway.control.exports import ExportDesk
 from bihuan_gateway.control.fields import ID_PATTERN, ResourceId, Spec
 from bihuan_gateway.control.findings import FindingDesk
 from bihuan_gateway.control.keys import KeyDesk
+from bihuan_gateway.control.launching import Launcher
 from bihuan_gateway.control.ports import Page
 from bihuan_gateway.control.promotion import PromotionDesk
 from bihuan_gateway.control.report_desk import ReportDesk
@@ -52,6 +54,8 @@ class ControlPlane:
     reports: ReportDesk
     webhooks: WebhookDesk
     tags: TagDesk
+    launcher: Launcher
+    exports: ExportDesk
 
 
 def control_of(request: Request) -> ControlPlane:

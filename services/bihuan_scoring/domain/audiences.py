@@ -46,8 +46,12 @@ class MemberSet(Protocol):
         """Take a person out, if in."""
         ...
 
+    def run_optimize(self) -> bool:
+        """Take the smallest form; equal sets that did have equal portable forms."""
+        ...
+
     def serialize(self) -> bytes:
-        """The portable form; equal sets have equal forms."""
+        """The portable form."""
         ...
 
 

@@ -1,15 +1,15 @@
 """`bihuan.scoring.v1.AudienceService` on the wire."""
 
-import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import grpc
 
 from bihuan.scoring.v1 import audience_pb2, audience_pb2_grpc
-from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, MemberSet, NewAudience
-from bihuan_scoring.domain.overlap import overlaps
-from bihuan_scoring.domain.reach import told_reach
+from bihuan_scoring.domain.audiences import Audience, AudienceState, LookAlikeOf, NewAudience
 from bihuan_scoring.rpc.evidence import evidence_message
 from bihuan_scoring.rpc.explaining import membership_message
+from bihuan_scoring.rpc.exporting import description_message, export_parts
 from bihuan_scoring.rpc.packages import (
     add_version,
     create_combined,
@@ -19,12 +19,14 @@ from bihuan_scoring.rpc.packages import (
     version_message,
 )
 from bihuan_scoring.use_cases.audiences import Audiences
-from bihuan_scoring.use_cases.finding import Finder, count_of
+from bihuan_scoring.use_cases.describing import Describer
+from bihuan_scoring.use_cases.exporting import Exporter
 from bihuan_scoring.use_cases.look_alikes import create_look_alike
 from bihuan_scoring.use_cases.membership import explain_audience, explain_expression
 from bihuan_scoring.use_cases.ports import Profiles
+from bihuan_scoring.use_cases.telling import Teller
+from bihuan_shared.callers import Role, current_caller
 from bihuan_shared.clock import Clock, to_timestamp, to_us
-from bihuan_shared.targeting import Expression
 
 CreateContext = grpc.aio.ServicerContext[audience_pb2.CreateAudienceRequest, audience_pb2.CreateAudienceResponse]
 GetContext = grpc.aio.ServicerContext[audience_pb2.GetAudienceRequest, audience_pb2.GetAudienceResponse]
@@ -39,10 +41,13 @@ MembersContext = grpc.aio.ServicerContext[
 RefreshContext = grpc.aio.ServicerContext[audience_pb2.RefreshAudienceRequest, audience_pb2.RefreshAudienceResponse]
 WhyContext = grpc.aio.ServicerContext[audience_pb2.ExplainMembershipRequest, audience_pb2.ExplainMembershipResponse]
 CompareContext = grpc.aio.ServicerContext[audience_pb2.CompareAudiencesRequest, audience_pb2.CompareAudiencesResponse]
+ExportContext = grpc.aio.ServicerContext[audience_pb2.ExportAudienceRequest, audience_pb2.ExportAudienceResponse]
+DescribeContext = grpc.aio.ServicerContext[audience_pb2.DescribeAudienceRequest, audience_pb2.DescribeAudienceResponse]
 DeleteContext = grpc.aio.ServicerContext[audience_pb2.DeleteAudienceRequest, audience_pb2.DeleteAudienceResponse]
 ErasureContext = grpc.aio.ServicerContext[audience_pb2.DeletePersonRequest, audience_pb2.DeletePersonResponse]
 
 _DEFAULT_PAGE = 100
+_DEFAULT_TAGS = 50
 _STATES = {
     AudienceState.BUILDING: audience_pb2.AUDIENCE_STATE_BUILDING,
     AudienceState.READY: audience_pb2.AUDIENCE_STATE_READY,
@@ -50,13 +55,22 @@ _STATES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class AudienceUses:
+    """What one does with audiences beside keeping them."""
+
+    teller: Teller
+    exporter: Exporter
+    describer: Describer
+
+
 class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
     """`bihuan.scoring.v1.AudienceService`."""
 
-    def __init__(self, audiences: Audiences, clock: Clock, profiles: Profiles, finder: Finder) -> None:
+    def __init__(self, audiences: Audiences, clock: Clock, profiles: Profiles, uses: AudienceUses) -> None:
         self._audiences = audiences
         self._profiles = profiles
-        self._finder = finder
+        self._uses = uses
         self._clock = clock
 
     async def CreateAudience(  # noqa: N802
@@ -79,7 +93,7 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
             audience = await create_of_brand(self._audiences, new, definition.brand_behaviour)
         else:
             audience = await create_look_alike(self._audiences, new, _look_alike(definition.look_alike))
-        return audience_pb2.CreateAudienceResponse(audience=_message(audience))
+        return audience_pb2.CreateAudienceResponse(audience=await self._told(audience))
 
     async def GetAudience(  # noqa: N802
         self, request: audience_pb2.GetAudienceRequest, _context: GetContext
@@ -88,10 +102,10 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         audience = await self._audiences.get(request.audience_id)
         evidence = await self._audiences.evidence(request.audience_id) if audience.look_alike else ""
         return audience_pb2.GetAudienceResponse(
-            audience=_message(audience),
+            audience=await self._told(audience),
             look_alike_evidence=evidence_message(audience, evidence),
             history=[
-                version_message(version, told_reach(version.size))
+                version_message(version, self._uses.teller.version(audience, version))
                 for version in await self._audiences.history(request.audience_id)
             ],
         )
@@ -110,10 +124,8 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         self, request: audience_pb2.EstimateReachRequest, _context: ReachContext
     ) -> audience_pb2.EstimateReachResponse:
         """How many persons fit, as that may be told."""
-        reach = told_reach(
-            await count_of(self._audiences, self._profiles, self._finder, request.advertiser_id, request.expression)
-        )
-        return audience_pb2.EstimateReachResponse(reach=reach or 0, below_floor=reach is None)
+        told = await self._uses.teller.reach(request.advertiser_id, request.expression)
+        return audience_pb2.EstimateReachResponse(reach=told.count, below_floor=told.below_floor)
 
     async def ExplainMembership(  # noqa: N802
         self, request: audience_pb2.ExplainMembershipRequest, _context: WhyContext
@@ -138,6 +150,20 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         ]
         return audience_pb2.BatchGetMembershipsResponse(memberships=memberships)
 
+    async def ExportAudience(  # noqa: N802
+        self, request: audience_pb2.ExportAudienceRequest, _context: ExportContext
+    ) -> AsyncIterator[audience_pb2.ExportAudienceResponse]:
+        """The members as tokens of a partner."""
+        async for part in export_parts(self._uses.exporter, request):
+            yield part
+
+    async def DescribeAudience(  # noqa: N802
+        self, request: audience_pb2.DescribeAudienceRequest, _context: DescribeContext
+    ) -> audience_pb2.DescribeAudienceResponse:
+        """What the audience is made of."""
+        found = await self._uses.describer.describe(request.audience_id, request.max_tags or _DEFAULT_TAGS)
+        return description_message(found, await self._told(found.audience))
+
     async def UpdateAudienceMembers(  # noqa: N802
         self, request: audience_pb2.UpdateAudienceMembersRequest, _context: MembersContext
     ) -> audience_pb2.UpdateAudienceMembersResponse:
@@ -148,22 +174,21 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
             [person.person_id for person in request.add_persons],
             [person.person_id for person in request.remove_persons],
         )
-        return audience_pb2.UpdateAudienceMembersResponse(audience=_message(audience))
+        return audience_pb2.UpdateAudienceMembersResponse(audience=await self._told(audience))
 
     async def RefreshAudience(  # noqa: N802
         self, request: audience_pb2.RefreshAudienceRequest, _context: RefreshContext
     ) -> audience_pb2.RefreshAudienceResponse:
         """The audience as it stands; it is building until its members are anew."""
         audience = await self._audiences.refresh(request.audience_id, request.advertiser_id)
-        return audience_pb2.RefreshAudienceResponse(audience=_message(audience))
+        return audience_pb2.RefreshAudienceResponse(audience=await self._told(audience))
 
     async def CompareAudiences(  # noqa: N802
         self, request: audience_pb2.CompareAudiencesRequest, _context: CompareContext
     ) -> audience_pb2.CompareAudiencesResponse:
         """How much audiences overlap, pair by pair."""
         require_each_once(request.audience_ids)
-        members = await self._audiences.owned_sets(request.audience_ids, request.advertiser_id)
-        return overlaps_message(await asyncio.to_thread(overlaps, members, _told))
+        return overlaps_message(await self._uses.teller.overlaps(request.advertiser_id, request.audience_ids))
 
     async def DeleteAudience(  # noqa: N802
         self, request: audience_pb2.DeleteAudienceRequest, _context: DeleteContext
@@ -179,9 +204,13 @@ class AudienceServicer(audience_pb2_grpc.AudienceServiceServicer):
         removed = await self._audiences.delete_person(request.person.person_id)
         return audience_pb2.DeletePersonResponse(removed_count=removed)
 
-
-def _told(members: MemberSet, _asked: Expression) -> int | None:
-    return told_reach(len(members))
+    async def _told(self, audience: Audience) -> audience_pb2.Audience:
+        message = _message(audience)
+        told = await self._uses.teller.size(audience)
+        message.told_size, message.size_below_floor = told.count, told.below_floor
+        if current_caller().role is Role.PARTNER:
+            message.size = told.count
+        return message
 
 
 def _look_alike(asked: audience_pb2.LookAlike) -> LookAlikeOf:

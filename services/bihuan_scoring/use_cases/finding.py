@@ -30,9 +30,9 @@ class Finder:
         return await self._everyone.members(expression, named, self._clock.now_us())
 
 
-async def count_of(audiences: Audiences, profiles: Profiles, finder: Finder, advertiser_id: str, text: str) -> int:
+async def reached(audiences: Audiences, profiles: Profiles, finder: Finder, advertiser_id: str, text: str) -> MemberSet:
     """
-    How many persons fit an expression of an advertiser now.
+    Who fits an expression of an advertiser now, as a set of its own.
 
     Raises ExpressionInvalid with the column, FailedPrecondition where it names an audience that is not ready,
     Unavailable where profiles cannot be read.
@@ -46,7 +46,7 @@ async def count_of(audiences: Audiences, profiles: Profiles, finder: Finder, adv
     if members is None:
         members = audiences.build_set(await _scanned(audiences, profiles, advertiser_id, expression))
     audiences.settle(members)
-    return len(members)
+    return members
 
 
 async def _scanned(audiences: Audiences, profiles: Profiles, advertiser_id: str, expression: Expression) -> list[int]:

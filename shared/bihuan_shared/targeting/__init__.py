@@ -29,6 +29,7 @@ from bihuan_shared.targeting.expression import (
     Within,
 )
 from bihuan_shared.targeting.invalid import ExpressionInvalid
+from bihuan_shared.targeting.meaning import meaning
 from bihuan_shared.targeting.namespaces import is_private_name, namespace_in, namespace_of
 from bihuan_shared.targeting.parsing import MAX_BYTES, MAX_DEPTH, MAX_NODES, RESERVED_WORDS, parse
 from bihuan_shared.targeting.populations import Population, Span, members
@@ -72,6 +73,7 @@ __all__ = [
     "evaluate",
     "explain",
     "is_private_name",
+    "meaning",
     "members",
     "namespace_in",
     "namespace_of",

@@ -177,3 +177,19 @@ async def test_everything_is_there_after_opening_again(database_url: str) -> Non
             await store.create(advertiser(), None)
         assert await store.find(Kind.ADVERTISERS, "acme") == advertiser()
         await database.close()
+
+
+async def test_resources_that_belong_together_are_stored_all_or_none(store: SqlControlStore) -> None:
+    await store.create(advertiser(), None)
+    spec = AdGroupSpec(campaign_id="c1", display_name="G")
+    group = Resource(Kind.AD_GROUPS, "g1", "acme", "c1", 1, 20, 20, spec)
+    receipt = Receipt("key", "k", "f")
+    assert await store.create_all((campaign(), group), receipt) == group
+    assert await store.create_all((campaign("other"), group), receipt) == group
+    assert await store.find(Kind.CAMPAIGNS, "other") is None
+    with pytest.raises(AlreadyExists):
+        await store.create_all((campaign("c2"), group), Receipt("key", "k2", "f"))
+    with pytest.raises(AlreadyExists):
+        await store.create_all((campaign("c2"), group), Receipt("key", "k", "g"))
+    assert await store.find(Kind.CAMPAIGNS, "c2") is None
+    assert await store.find_receipt(Kind.AD_GROUPS, Receipt("key", "k2", "f")) is None

@@ -170,6 +170,7 @@ class Audience(AudienceServiceServicer):
             audience_id=request.audience.audience_id,
             state=audience_pb2.AUDIENCE_STATE_READY,
             size=len(request.definition.members.person_ids),
+            told_size=round(len(request.definition.members.person_ids), -1),
             progress=1.0,
         )
         return audience_pb2.CreateAudienceResponse(audience=made)

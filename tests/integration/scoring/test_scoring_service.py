@@ -278,6 +278,19 @@ async def test_wrong_expression_says_where(stack: Stack) -> None:
     assert "column 1" in raised.value.detail
 
 
+async def test_a_partner_is_told_no_exact_size(stack: Stack) -> None:
+    request = _create("tea", expression='gender == "f"')
+    await stack.audiences.CreateAudience(request)
+    outside = audience_pb2_grpc.AudienceServiceStub(stack.channel("outside"))
+    while True:
+        inside = (await stack.audiences.GetAudience(audience_pb2.GetAudienceRequest(audience_id="tea"))).audience
+        if inside.state == audience_pb2.AUDIENCE_STATE_READY:
+            break
+        await asyncio.sleep(0.01)
+    told = (await outside.CreateAudience(request)).audience
+    assert (inside.size, told.size, told.told_size, told.size_below_floor) == (1, 0, 0, True)
+
+
 async def test_partners_may_not_publish_nor_name_persons(stack: Stack) -> None:
     scoring = scoring_pb2_grpc.ScoringServiceStub(stack.channel("outside"))
     audiences = audience_pb2_grpc.AudienceServiceStub(stack.channel("outside"))

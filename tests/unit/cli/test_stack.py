@@ -84,6 +84,15 @@ def test_scoring_of_a_stack_trusts_the_models_that_its_own_key_signs(tmp_path: P
     assert trust.check(b"{}", signer.sign(b"{}")) == 1
 
 
+def test_scoring_of_a_stack_keeps_one_secret_of_the_noise(tmp_path: Path) -> None:
+    secrets = [
+        {plan.name: plan for plan in _plans(tmp_path)}["scoring"].environment["BIHUAN_SCORING_REACH_SECRET"]
+        for _ in range(2)
+    ]
+    assert secrets[0] == secrets[1]
+    assert len(secrets[0]) >= 32
+
+
 def test_services_that_serve_partners_can_ask_identity(tmp_path: Path) -> None:
     plans = {plan.name: plan for plan in _plans(tmp_path)}
     admitted = json.loads(plans["identity"].environment["BIHUAN_CALLERS"])

@@ -2,12 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx
 
 from bihuan_gateway.control.bookings import BookedDate, Booking
+from bihuan_gateway.control.exports import ExportPart, ExportPurpose
 from bihuan_gateway.control.findings import FindingOutcome, InvalidEvent
 from bihuan_gateway.control.insight import (
     Balance,
@@ -17,6 +18,7 @@ from bihuan_gateway.control.insight import (
     Posting,
     Reconciliation,
 )
+from bihuan_gateway.control.look_alikes import CurvePointView, EvidenceView, LiftView, LookAlikeSpec
 from bihuan_gateway.control.order_attribution import (
     ModelComparison,
     ModelQuery,
@@ -35,7 +37,7 @@ from bihuan_gateway.control.packages import (
     Standing,
     VersionView,
 )
-from bihuan_gateway.control.ports import AudienceStatus
+from bihuan_gateway.control.ports import AudienceStatus, Reach
 from bihuan_gateway.control.reports import FigureDifference, ReportQuery, ReportRow, Verification
 from bihuan_gateway.control.specs import Member
 from bihuan_gateway.control.tags import PlatformTag, PlatformTags, TagSet
@@ -55,6 +57,17 @@ from tests.unit.gateway_control.settlers import FakeSettlement
 
 ADMIN = "admin-secret"
 KEYS = "k1:" + "A" * 43
+EVIDENCE = EvidenceView(
+    seed_audience_id="seed",
+    seed_size=100,
+    pool_size=1_000,
+    label_frequency=0.5,
+    lifts=(LiftView(share=0.1, lift=4.0, low=3.0, high=5.0),),
+    curve=(CurvePointView(size=100, recall=0.4, precision=0.3, lift=4.0),),
+    dropped=(),
+    reasons=(),
+    figures={"auc": 0.8},
+)
 TAXONOMY = {"gender": TagType.TEXT, "age": TagType.NUMBER}
 
 
@@ -159,6 +172,8 @@ class FakeAudiences:
     made: dict[str, tuple[str, str, str, tuple[int, ...]]] = field(default_factory=dict)
     packages: dict[str, tuple[CombinationSpec | BrandBehaviourSpec | None, int]] = field(default_factory=dict)
     compared: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    look_alikes: dict[str, LookAlikeSpec] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
 
     async def create(
         self,
@@ -168,10 +183,13 @@ class FakeAudiences:
         *,
         expression: str,
         person_ids: Sequence[int],
+        look_alike: LookAlikeSpec | None = None,
         package: CombinationSpec | BrandBehaviourSpec | None = None,
         refresh_interval_s: int = 0,
     ) -> AudienceStatus:
         self.packages[audience_id] = package, refresh_interval_s
+        if look_alike is not None:
+            self.look_alikes[audience_id] = look_alike
         body = (advertiser_id, display_name, expression, tuple(person_ids))
         if self.made.setdefault(audience_id, body) != body:
             raise AlreadyExists("taken")
@@ -183,7 +201,10 @@ class FakeAudiences:
         package, _ = self.packages[audience_id]
         version = VersionView(version=3, size=1_230, below_floor=False, version_time=None, cause="built")
         standing = Standing(expression="true" if package else "", version=3, history=(version,))
-        return AudienceStatus("ready", len(self.made[audience_id][3]), 1.0, "", standing=standing)
+        state = "failed" if audience_id in self.failed else "ready"
+        evidence = EVIDENCE if audience_id in self.look_alikes else None
+        size = len(self.made[audience_id][3])
+        return AudienceStatus(state, size, 1.0, "", evidence=evidence, standing=standing)
 
     async def compare(self, advertiser_id: str, audience_ids: Sequence[str]) -> OverlapsView:
         self.compared.append((advertiser_id, tuple(audience_ids)))
@@ -192,12 +213,31 @@ class FakeAudiences:
         pair = OverlapView(id=first, other_id=second, intersection=0, jaccard=0.0, below_floor=True)
         return OverlapsView(audiences=sizes, overlaps=(pair,))
 
+    async def reach(self, advertiser_id: str, expression: str) -> Reach:
+        return Reach(0, below_floor=True) if "few" in expression else Reach(1_230, below_floor=False)
+
     async def refresh(self, audience_id: str, advertiser_id: str) -> AudienceStatus:
         owner, _, expression, _ = self.made[audience_id]
         assert owner == advertiser_id
         if not expression:
             raise FailedPrecondition("a list")
         return AudienceStatus("building", 0, 0.0, "")
+
+
+@dataclass
+class FakeExports:
+    """Two parts; a partner `nobody` may have none, and of `broken` the second one never comes."""
+
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    async def export(self, audience_id: str, partner: str, purpose: ExportPurpose) -> AsyncIterator[ExportPart]:
+        self.asked.append((audience_id, partner, purpose))
+        if partner == "nobody":
+            raise InvalidArgument.of("/partner", "may not be given person tokens")
+        yield ExportPart(["t1", "t2"])
+        if partner == "broken":
+            raise Unavailable("away")
+        yield ExportPart(["t3"], 3, 10)
 
 
 class FakeTaxonomy:
@@ -278,6 +318,8 @@ class Outsiders:
 
     tags: FakeTags = field(default_factory=FakeTags)
 
+    exports: FakeExports = field(default_factory=FakeExports)
+
     def outside(self) -> Outside:
         books = self.attribution
         return Outside(
@@ -292,6 +334,7 @@ class Outsiders:
             bookings=self.bookings,
             reports=books,
             tags=self.tags,
+            exports=self.exports,
         )
 
 

@@ -6,14 +6,14 @@ from pyroaring import BitMap64
 
 from bihuan_scoring.domain.audiences import MemberSet
 from bihuan_scoring.domain.overlap import overlaps
-from bihuan_scoring.domain.reach import told_reach
+from bihuan_scoring.domain.reach import FLOOR
 from bihuan_shared.targeting import Expression, canonical
 
 PEOPLE = st.tuples(st.integers(1, 400), st.integers(0, 400)).map(lambda one: range(one[0], one[0] + one[1]))
 
 
 def _tell(members: MemberSet, _asked: Expression) -> int | None:
-    return told_reach(len(members))
+    return None if len(members) < FLOOR else (len(members) + 5) // 10 * 10
 
 
 def test_pairs_come_in_order_with_rounded_intersections_and_their_jaccard_index() -> None:

@@ -68,6 +68,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The partner is not declared, is revoked, or its declaration does not allow this."""
     ERROR_REASON_MODEL_REFUSED: _ErrorReason.ValueType  # 22
     """A model version is unsigned, wrongly signed, damaged, or of other features, and may not serve."""
+    ERROR_REASON_BELOW_FLOOR: _ErrorReason.ValueType  # 23
+    """So few persons are concerned that telling of them would tell of one."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. The name without its prefix is the wire value."""
@@ -118,4 +120,6 @@ ERROR_REASON_PARTNER_NOT_ALLOWED: ErrorReason.ValueType  # 21
 """The partner is not declared, is revoked, or its declaration does not allow this."""
 ERROR_REASON_MODEL_REFUSED: ErrorReason.ValueType  # 22
 """A model version is unsigned, wrongly signed, damaged, or of other features, and may not serve."""
+ERROR_REASON_BELOW_FLOOR: ErrorReason.ValueType  # 23
+"""So few persons are concerned that telling of them would tell of one."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -576,7 +576,7 @@ class AudienceVersion(_message.Message):
     told_size: _builtins.int
     """About how many persons were in it, as that may be told to anybody."""
     below_floor: _builtins.bool
-    """True where it is below the privacy floor of 50, and `told_size` is 0."""
+    """True where there were too few to be told: fewer than 50, or hardly more; `told_size` is 0 then."""
     @_builtins.property
     def version_time(self) -> _timestamp_pb2.Timestamp:
         """When it came to be; absent where that is not known."""
@@ -617,6 +617,8 @@ class Audience(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     REFRESH_TIME_FIELD_NUMBER: _builtins.int
     REFRESH_INTERVAL_S_FIELD_NUMBER: _builtins.int
+    TOLD_SIZE_FIELD_NUMBER: _builtins.int
+    SIZE_BELOW_FLOOR_FIELD_NUMBER: _builtins.int
     audience_id: _builtins.str
     """Names it."""
     display_name: _builtins.str
@@ -628,7 +630,7 @@ class Audience(_message.Message):
     state: Global___AudienceState.ValueType
     """How far it is."""
     size: _builtins.int
-    """How many persons are in it."""
+    """How many persons are in it; partners are told `told_size` here too."""
     progress: _builtins.float
     """Progress of the building, in [0, 1]."""
     failure: _builtins.str
@@ -637,6 +639,12 @@ class Audience(_message.Message):
     """Version of its members, from 1; 0 until it was built."""
     refresh_interval_s: _builtins.int
     """How often it is built anew, at least every 60 seconds; 0: as the service is set. Not of a list or a look-alike."""
+    told_size: _builtins.int
+    """About how many persons are in it, as that may be told outside of the platform: with consistent noise, to the nearest
+    ten. Not in lists of audiences.
+    """
+    size_below_floor: _builtins.bool
+    """True where there are members, but too few to be told: fewer than 50, or hardly more; `told_size` is 0 then."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -660,10 +668,12 @@ class Audience(_message.Message):
         version: _builtins.int = ...,
         refresh_time: _timestamp_pb2.Timestamp | None = ...,
         refresh_interval_s: _builtins.int = ...,
+        told_size: _builtins.int = ...,
+        size_below_floor: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "refresh_time", b"refresh_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "audience_id", b"audience_id", "create_time", b"create_time", "display_name", b"display_name", "expression", b"expression", "failure", b"failure", "progress", b"progress", "refresh_interval_s", b"refresh_interval_s", "refresh_time", b"refresh_time", "size", b"size", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "audience_id", b"audience_id", "create_time", b"create_time", "display_name", b"display_name", "expression", b"expression", "failure", b"failure", "progress", b"progress", "refresh_interval_s", b"refresh_interval_s", "refresh_time", b"refresh_time", "size", b"size", "size_below_floor", b"size_below_floor", "state", b"state", "told_size", b"told_size", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -874,9 +884,9 @@ class EstimateReachResponse(_message.Message):
     REACH_FIELD_NUMBER: _builtins.int
     BELOW_FLOOR_FIELD_NUMBER: _builtins.int
     reach: _builtins.int
-    """About how many persons, to the nearest ten."""
+    """About how many persons: with noise that is the same for the same question and persons, to the nearest ten."""
     below_floor: _builtins.bool
-    """True where it is below the privacy floor of 50, and `reach` is 0."""
+    """True where it is below the privacy floor of 50, or hardly above it (never from 60 on); `reach` is 0 then."""
     def __init__(
         self,
         *,
@@ -1115,9 +1125,9 @@ class ToldSize(_message.Message):
     audience_id: _builtins.str
     """The audience."""
     size: _builtins.int
-    """About how many persons, to the nearest ten."""
+    """About how many persons, as `Audience.told_size`."""
     below_floor: _builtins.bool
-    """True where it is below the privacy floor of 50, and `size` is 0."""
+    """True where there are too few to be told: fewer than 50, or hardly more; `size` is 0 then."""
     def __init__(
         self,
         *,
@@ -1149,11 +1159,11 @@ class AudienceOverlap(_message.Message):
     other_audience_id: _builtins.str
     """The other."""
     intersection: _builtins.int
-    """About how many persons are in both, to the nearest ten."""
+    """About how many persons are in both, with noise as `Audience.told_size`."""
     jaccard: _builtins.float
-    """The share of those who are in both among those who are in either, of the rounded numbers, in [0, 1]."""
+    """The share of those who are in both among those who are in either, of the numbers as told, in [0, 1]."""
     below_floor: _builtins.bool
-    """True where fewer than the privacy floor of 50 are in both; the numbers are 0 then."""
+    """True where too few to be told are in both: fewer than 50, or hardly more; the numbers are 0 then."""
     def __init__(
         self,
         *,
@@ -1414,3 +1424,193 @@ class ExplainMembershipResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainMembershipResponse: _TypeAlias = ExplainMembershipResponse  # noqa: Y015
+
+@_typing.final
+class ExportAudienceRequest(_message.Message):
+    """Request of ExportAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    PARTNER_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    audience_id: _builtins.str
+    """Names it."""
+    partner: _builtins.str
+    """Whose tokens."""
+    purpose: _common_pb2.Purpose.ValueType
+    """What the partner gets them for; profile must hold something of each person that may be used for it."""
+    def __init__(
+        self,
+        *,
+        audience_id: _builtins.str = ...,
+        partner: _builtins.str = ...,
+        purpose: _common_pb2.Purpose.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience_id", b"audience_id", "partner", b"partner", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportAudienceRequest: _TypeAlias = ExportAudienceRequest  # noqa: Y015
+
+@_typing.final
+class ExportAudienceResponse(_message.Message):
+    """A part of the answer to ExportAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_TOKENS_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def person_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 1,000."""
+
+    @_builtins.property
+    def summary(self) -> Global___ExportSummary:
+        """In the last part only: what became of all."""
+
+    def __init__(
+        self,
+        *,
+        person_tokens: _abc.Iterable[_builtins.str] | None = ...,
+        summary: Global___ExportSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_tokens", b"person_tokens", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportAudienceResponse: _TypeAlias = ExportAudienceResponse  # noqa: Y015
+
+@_typing.final
+class ExportSummary(_message.Message):
+    """What became of the members of an exported audience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENT_COUNT_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_COUNT_FIELD_NUMBER: _builtins.int
+    sent_count: _builtins.int
+    """How many tokens were sent."""
+    left_out_count: _builtins.int
+    """About how many were left out, since nothing of them may be used for the purpose, or since they have no token of the
+    partner: to the ten above.
+    """
+    def __init__(
+        self,
+        *,
+        sent_count: _builtins.int = ...,
+        left_out_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left_out_count", b"left_out_count", "sent_count", b"sent_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportSummary: _TypeAlias = ExportSummary  # noqa: Y015
+
+@_typing.final
+class DescribeAudienceRequest(_message.Message):
+    """Request of DescribeAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_ID_FIELD_NUMBER: _builtins.int
+    MAX_TAGS_FIELD_NUMBER: _builtins.int
+    audience_id: _builtins.str
+    """Names it."""
+    max_tags: _builtins.int
+    """How many tags at most; 0 means 50."""
+    def __init__(
+        self,
+        *,
+        audience_id: _builtins.str = ...,
+        max_tags: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience_id", b"audience_id", "max_tags", b"max_tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeAudienceRequest: _TypeAlias = DescribeAudienceRequest  # noqa: Y015
+
+@_typing.final
+class TagShare(_message.Message):
+    """How often a tag is in an audience and among everyone; counts are told as sizes are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONDITION_FIELD_NUMBER: _builtins.int
+    MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    EVERYONE_COUNT_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    condition: _builtins.str
+    """A condition of the targeting language, for example `gender == "f"`."""
+    member_count: _builtins.int
+    """About how many members meet it."""
+    everyone_count: _builtins.int
+    """About how many of everyone meet it."""
+    index: _builtins.float
+    """Its share in the audience over its share among everyone."""
+    def __init__(
+        self,
+        *,
+        condition: _builtins.str = ...,
+        member_count: _builtins.int = ...,
+        everyone_count: _builtins.int = ...,
+        index: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "everyone_count", b"everyone_count", "index", b"index", "member_count", b"member_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagShare: _TypeAlias = TagShare  # noqa: Y015
+
+@_typing.final
+class DescribeAudienceResponse(_message.Message):
+    """Response of DescribeAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    KNOWN_MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    KNOWN_COUNT_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    HIDDEN_TAG_COUNT_FIELD_NUMBER: _builtins.int
+    known_member_count: _builtins.int
+    """About how many of its members anything is known of."""
+    known_count: _builtins.int
+    """About how many persons anything is known of."""
+    hidden_tag_count: _builtins.int
+    """How many tags were met by too few to be told."""
+    @_builtins.property
+    def audience(self) -> Global___Audience:
+        """As it stands."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___TagShare]:
+        """The tags that differ most from everyone, by how much of the audience they tell; both more and less often."""
+
+    def __init__(
+        self,
+        *,
+        audience: Global___Audience | None = ...,
+        known_member_count: _builtins.int = ...,
+        known_count: _builtins.int = ...,
+        tags: _abc.Iterable[Global___TagShare] | None = ...,
+        hidden_tag_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "hidden_tag_count", b"hidden_tag_count", "known_count", b"known_count", "known_member_count", b"known_member_count", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeAudienceResponse: _TypeAlias = DescribeAudienceResponse  # noqa: Y015

@@ -65,6 +65,16 @@ class AudienceServiceStub:
                 request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsRequest.SerializeToString,
                 response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsResponse.FromString,
                 _registered_method=True)
+        self.ExportAudience = channel.unary_stream(
+                '/bihuan.scoring.v1.AudienceService/ExportAudience',
+                request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExportAudienceRequest.SerializeToString,
+                response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExportAudienceResponse.FromString,
+                _registered_method=True)
+        self.DescribeAudience = channel.unary_unary(
+                '/bihuan.scoring.v1.AudienceService/DescribeAudience',
+                request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.DescribeAudienceRequest.SerializeToString,
+                response_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.DescribeAudienceResponse.FromString,
+                _registered_method=True)
         self.UpdateAudienceMembers = channel.unary_unary(
                 '/bihuan.scoring.v1.AudienceService/UpdateAudienceMembers',
                 request_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.UpdateAudienceMembersRequest.SerializeToString,
@@ -134,6 +144,24 @@ class AudienceServiceServicer:
 
     def BatchGetMemberships(self, request, context):
         """Tells which audiences up to 1,000 persons are in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAudience(self, request, context):
+        """Streams the members of an audience as person tokens of one partner, in an order without meaning; never as person ids.
+        Of whom nothing may be used for the purpose now, and who has no token, is left out and counted. FAILED_PRECONDITION
+        (BELOW_FLOOR) where fewer than 50 are left, PERMISSION_DENIED (PARTNER_NOT_ALLOWED) for a partner that may not have
+        tokens; nothing is sent then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeAudience(self, request, context):
+        """Tells what an audience is made of: tags, by how much more often they are there than among everyone. Reads every
+        profile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,6 +237,16 @@ def add_AudienceServiceServicer_to_server(servicer, server):
                     servicer.BatchGetMemberships,
                     request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsRequest.FromString,
                     response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsResponse.SerializeToString,
+            ),
+            'ExportAudience': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAudience,
+                    request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExportAudienceRequest.FromString,
+                    response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExportAudienceResponse.SerializeToString,
+            ),
+            'DescribeAudience': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeAudience,
+                    request_deserializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.DescribeAudienceRequest.FromString,
+                    response_serializer=bihuan_dot_scoring_dot_v1_dot_audience__pb2.DescribeAudienceResponse.SerializeToString,
             ),
             'UpdateAudienceMembers': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateAudienceMembers,
@@ -399,6 +437,60 @@ class AudienceService:
             '/bihuan.scoring.v1.AudienceService/BatchGetMemberships',
             bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsRequest.SerializeToString,
             bihuan_dot_scoring_dot_v1_dot_audience__pb2.BatchGetMembershipsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAudience(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/bihuan.scoring.v1.AudienceService/ExportAudience',
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExportAudienceRequest.SerializeToString,
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.ExportAudienceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeAudience(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.scoring.v1.AudienceService/DescribeAudience',
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.DescribeAudienceRequest.SerializeToString,
+            bihuan_dot_scoring_dot_v1_dot_audience__pb2.DescribeAudienceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,16 @@ class AudienceServiceStub:
     """Says condition by condition why a person fits an expression, or why not, by what may be used for targeting now."""
     BatchGetMemberships: _grpc.UnaryUnaryMultiCallable[_audience_pb2.BatchGetMembershipsRequest, _audience_pb2.BatchGetMembershipsResponse]
     """Tells which audiences up to 1,000 persons are in."""
+    ExportAudience: _grpc.UnaryStreamMultiCallable[_audience_pb2.ExportAudienceRequest, _audience_pb2.ExportAudienceResponse]
+    """Streams the members of an audience as person tokens of one partner, in an order without meaning; never as person ids.
+    Of whom nothing may be used for the purpose now, and who has no token, is left out and counted. FAILED_PRECONDITION
+    (BELOW_FLOOR) where fewer than 50 are left, PERMISSION_DENIED (PARTNER_NOT_ALLOWED) for a partner that may not have
+    tokens; nothing is sent then.
+    """
+    DescribeAudience: _grpc.UnaryUnaryMultiCallable[_audience_pb2.DescribeAudienceRequest, _audience_pb2.DescribeAudienceResponse]
+    """Tells what an audience is made of: tags, by how much more often they are there than among everyone. Reads every
+    profile.
+    """
     UpdateAudienceMembers: _grpc.UnaryUnaryMultiCallable[_audience_pb2.UpdateAudienceMembersRequest, _audience_pb2.UpdateAudienceMembersResponse]
     """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
     audience of another advertiser, FAILED_PRECONDITION for one that is made by a rule or not ready.
@@ -83,6 +93,16 @@ class AudienceServiceAsyncStub(AudienceServiceStub):
     """Says condition by condition why a person fits an expression, or why not, by what may be used for targeting now."""
     BatchGetMemberships: _aio.UnaryUnaryMultiCallable[_audience_pb2.BatchGetMembershipsRequest, _audience_pb2.BatchGetMembershipsResponse]  # type: ignore[assignment]
     """Tells which audiences up to 1,000 persons are in."""
+    ExportAudience: _aio.UnaryStreamMultiCallable[_audience_pb2.ExportAudienceRequest, _audience_pb2.ExportAudienceResponse]  # type: ignore[assignment]
+    """Streams the members of an audience as person tokens of one partner, in an order without meaning; never as person ids.
+    Of whom nothing may be used for the purpose now, and who has no token, is left out and counted. FAILED_PRECONDITION
+    (BELOW_FLOOR) where fewer than 50 are left, PERMISSION_DENIED (PARTNER_NOT_ALLOWED) for a partner that may not have
+    tokens; nothing is sent then.
+    """
+    DescribeAudience: _aio.UnaryUnaryMultiCallable[_audience_pb2.DescribeAudienceRequest, _audience_pb2.DescribeAudienceResponse]  # type: ignore[assignment]
+    """Tells what an audience is made of: tags, by how much more often they are there than among everyone. Reads every
+    profile.
+    """
     UpdateAudienceMembers: _aio.UnaryUnaryMultiCallable[_audience_pb2.UpdateAudienceMembersRequest, _audience_pb2.UpdateAudienceMembersResponse]  # type: ignore[assignment]
     """Takes persons into a list of members and out of it; who is in already or was not in changes nothing. NOT_FOUND for an
     audience of another advertiser, FAILED_PRECONDITION for one that is made by a rule or not ready.
@@ -152,6 +172,28 @@ class AudienceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audience_pb2.BatchGetMembershipsResponse, _abc.Awaitable[_audience_pb2.BatchGetMembershipsResponse]]:
         """Tells which audiences up to 1,000 persons are in."""
+
+    @_abc_1.abstractmethod
+    def ExportAudience(
+        self,
+        request: _audience_pb2.ExportAudienceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_audience_pb2.ExportAudienceResponse], _abc.AsyncIterator[_audience_pb2.ExportAudienceResponse]]:
+        """Streams the members of an audience as person tokens of one partner, in an order without meaning; never as person ids.
+        Of whom nothing may be used for the purpose now, and who has no token, is left out and counted. FAILED_PRECONDITION
+        (BELOW_FLOOR) where fewer than 50 are left, PERMISSION_DENIED (PARTNER_NOT_ALLOWED) for a partner that may not have
+        tokens; nothing is sent then.
+        """
+
+    @_abc_1.abstractmethod
+    def DescribeAudience(
+        self,
+        request: _audience_pb2.DescribeAudienceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audience_pb2.DescribeAudienceResponse, _abc.Awaitable[_audience_pb2.DescribeAudienceResponse]]:
+        """Tells what an audience is made of: tags, by how much more often they are there than among everyone. Reads every
+        profile.
+        """
 
     @_abc_1.abstractmethod
     def UpdateAudienceMembers(
