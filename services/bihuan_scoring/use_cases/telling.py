@@ -48,14 +48,19 @@ class Teller:
 
     def tell(self, members: MemberSet, asked: Expression) -> int | None:
         """
-        About how many are in a set of its own that answers an expression; None below the floor.
+        About how many are in a set that answers an expression; None below the floor.
 
-        Blocks, since the whole set is hashed; the set takes its smallest form.
+        Blocks, since the whole set is hashed.
         """
-        members.run_optimize()
-        digest = hashlib.sha256(members.serialize()).digest()
-        return self._noise.told(len(members), digest, meaning(asked))
+        return self._noise.told(len(members), digest_of(members), meaning(asked))
 
     async def _tell(self, members: MemberSet, asked: Expression) -> Told:
         told = await asyncio.to_thread(self.tell, members, asked)
         return Told(told or 0, below_floor=told is None)
+
+
+def digest_of(members: MemberSet) -> bytes:
+    """SHA-256 of the exact set, the same for equal sets however they came to be."""
+    smallest = members.copy()
+    smallest.run_optimize()
+    return hashlib.sha256(smallest.serialize()).digest()
