@@ -46,7 +46,7 @@ class Teller:
         members = self._audiences.members(audience.audience_id)
         if members is None:
             return Told(0, below_floor=False)
-        return await self._tell(members.copy(), _asked(audience))
+        return await self._tell(members, _asked(audience))
 
     def version(self, audience: Audience, version: AudienceVersion) -> int | None:
         """
@@ -68,19 +68,17 @@ class Teller:
 
         def tell(found: MemberSet, asked: Expression) -> int | None:
             question = questions[asked.audience_id] if isinstance(asked, InAudience) else asked
-            return self.tell(found.copy(), question)
+            return self.tell(found, question)
 
         return await asyncio.to_thread(overlaps, members, tell)
 
     def tell(self, members: MemberSet, asked: Expression) -> int | None:
         """
-        About how many are in a set of its own that answers an expression; None below the floor.
+        About how many are in a set that answers an expression; None below the floor.
 
-        Blocks, since the whole set is hashed; the set takes its smallest form.
+        Blocks, since the whole set is hashed.
         """
-        members.run_optimize()
-        digest = hashlib.sha256(members.serialize()).digest()
-        return self._noise.told(len(members), digest, meaning(asked))
+        return self._noise.told(len(members), digest_of(members), meaning(asked))
 
     async def _tell(self, members: MemberSet, asked: Expression) -> Told:
         told = await asyncio.to_thread(self.tell, members, asked)
@@ -89,3 +87,10 @@ class Teller:
 
 def _asked(audience: Audience) -> Expression:
     return parse(audience.expression) if audience.expression else InAudience(audience.audience_id)
+
+
+def digest_of(members: MemberSet) -> bytes:
+    """SHA-256 of the exact set, the same for equal sets however they came to be."""
+    smallest = members.copy()
+    smallest.run_optimize()
+    return hashlib.sha256(smallest.serialize()).digest()
