@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import grpc
 
@@ -21,7 +22,7 @@ from bihuan_profile.tags_wire import private_tags_of, tag_message
 from bihuan_profile.use_cases import ingesting, knowing, relating
 from bihuan_profile.use_cases.erasing import delete_profile
 from bihuan_profile.use_cases.explaining import explain_profile
-from bihuan_profile.use_cases.exporting import export_profile
+from bihuan_profile.use_cases.exporting import Sources, export_profile
 from bihuan_profile.use_cases.knowing import NO_ADVERTISERS
 from bihuan_profile.use_cases.ports import Backoff, History, Jobs, Journal, ProfileStore
 from bihuan_profile.use_cases.private_tags import PrivateTags, put_tags
@@ -155,9 +156,9 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         """Everything that is held about a person."""
         person_id = wire.person_id_of(request.person)
         await require_who_is_who(self._jobs)
-        async for some in export_profile(
-            self._store, self._journal, self._history, self._taxonomy, self._retention, person_id
-        ):
+        taxonomy_for = partial(self._private.for_names, self._taxonomy)
+        sources = Sources(self._store, self._journal, self._edges, self._history, taxonomy_for, self._retention)
+        async for some in export_profile(sources, self._population(), self._clock.now_us(), person_id):
             yield export_response(some)
 
     async def PutSocialEdges(  # noqa: N802

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from bihuan_profile.domain.behaviour import Behaviour, Event, data_class_of
+from bihuan_profile.domain.community import EDGE_RETENTION_US, Edge
 from bihuan_profile.domain.governance import ALL_PURPOSES, DataClass, Purpose
 from bihuan_profile.domain.influence import NO_INFLUENCE
 from bihuan_profile.domain.record import Orders, Record
@@ -20,6 +21,10 @@ from bihuan_profile.domain.taxonomy import (
 _NONE: Final[frozenset[Purpose]] = frozenset()
 _SUMS: Final = "events"
 """Origin of what is a sum over events."""
+_CALL: Final = "call"
+"""Origin of what came by a call; relations come by nothing else."""
+COMMUNITY_PURPOSES: Final = frozenset({Purpose.TARGETING, Purpose.INSIGHT})
+"""What the communities that are found in relations may be used for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,21 @@ def held_event(event: Event, retention: Retention) -> Holding:
     span_us = retention.by_class[data_class]
     expire_us = event.time_us + span_us if span_us else 0
     return Holding("event", event.key, value, data_class, event.origin, event.time_us, ALL_PURPOSES, expire_us)
+
+
+def held_edge(edge: Edge, *, own: bool) -> Holding:
+    """
+    A relation as it was kept: one that the person told (`own`), or that another one told of the person.
+
+    Who the other one is is held of them as well: it stands only in what the person told.
+    """
+    value: dict[str, object] = {"strength": edge.strength, "told_by": "this person" if own else "the other person"}
+    if own:
+        value["other_person"] = str(edge.other_id)
+    expire_us = edge.time_us + EDGE_RETENTION_US
+    return Holding(
+        "social_edge", "relation", value, DataClass.SOCIAL, _CALL, edge.time_us, COMMUNITY_PURPOSES, expire_us
+    )
 
 
 class _Sums:

@@ -185,7 +185,11 @@ class Rows(Protocol):
         ...
 
     async def remove_before(self, time_us: int) -> int:
-        """Remove what holds only rows of before an instant; how many files. Raises Unavailable."""
+        """Remove what holds only events and facts of before an instant; how many files. Raises Unavailable."""
+        ...
+
+    async def remove_edges_before(self, time_us: int) -> int:
+        """Remove what holds only relations of before an instant; how many files. Raises Unavailable."""
         ...
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bihuan_profile.domain.community import EDGE_RETENTION_US
 from bihuan_profile.domain.record import EMPTY, Record
 from bihuan_profile.domain.retention import Retention, expired
 from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Jobs, ProfileStore, Rows
@@ -56,7 +57,7 @@ class Sweep:
         """
         Sweep where one is due; None where none is. Raises Unavailable and ResourceExhausted.
 
-        Files whose rows are all older than the longest retention go, with a day to spare.
+        Files whose rows are all older than the longest retention go, with a day to spare; of relations, than theirs.
         """
         self._sweeps += 1
         if not await self._jobs.lease(JOB, f"{self._holder}:{self._sweeps}", self._interval_s):
@@ -65,8 +66,10 @@ class Sweep:
         async for batch in self._store.scan(BATCH):
             looked_at += len(batch)
             pruned += await self._prune(batch)
-        longest_us = self._retention.longest_us
-        files = await self._rows.remove_before(self._now_us() - longest_us - DAY_US) if longest_us else 0
+        now_us, longest_us = self._now_us(), self._retention.longest_us
+        files = await self._rows.remove_edges_before(now_us - EDGE_RETENTION_US - DAY_US)
+        if longest_us:
+            files += await self._rows.remove_before(now_us - longest_us - DAY_US)
         return Swept(looked_at, pruned, files)
 
     async def _prune(self, batch: list[tuple[int, Record]]) -> int:
