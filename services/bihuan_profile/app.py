@@ -57,7 +57,7 @@ async def build(settings: Settings) -> ServiceApp:
     plain, retention = RedisProfileStore(client), retention_of(taxonomy)
     everything = AnnouncingProfileStore(plain, changed.tell) if settings.tell_changes else plain
     store = RetainingProfileStore(everything, clock, retention)
-    profiles = ProfileFollower(store, backoff, journal, jobs)
+    profiles = ProfileFollower(store, backoff, journal, LakeHistory(lake), jobs)
     private = PrivateTags(RedisPrivateTagStore(client), time.monotonic)
     keeper = PopulationKeeper(
         store,

@@ -55,7 +55,7 @@ class World:
     async def merge(self) -> None:
         change = merge(1, ANNA, OLD_ANNA)
         await self.journal.write_changes([change])
-        await ProfileFollower(self.store, self.backoff, self.journal).follow(change)
+        await ProfileFollower(self.store, self.backoff, self.journal, self.history).follow(change)
 
     async def export(self, person_id: int) -> list[Holding]:
         async def taxonomy_for(_: object) -> Taxonomy:
