@@ -10,7 +10,6 @@ from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
 from bihuan_profile import wire
 from bihuan_profile.domain.governance import Purpose, permit_for_batch_work
 from bihuan_profile.domain.population import Population
-from bihuan_profile.domain.retention import Retention
 from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.domain.view import ProfileView
 from bihuan_profile.explaining_wire import explanation_message
@@ -25,7 +24,8 @@ from bihuan_profile.use_cases.explaining import explain_profile
 from bihuan_profile.use_cases.exporting import Sources, export_profile
 from bihuan_profile.use_cases.knowing import NO_ADVERTISERS
 from bihuan_profile.use_cases.ports import Backoff, History, Jobs, Journal, ProfileStore
-from bihuan_profile.use_cases.private_tags import PrivateTags, put_tags
+from bihuan_profile.use_cases.private_retention import PrivateRetention
+from bihuan_profile.use_cases.private_tags import PrivateTags, delete_tags, put_tags
 from bihuan_profile.use_cases.rebuilding import require_who_is_who
 from bihuan_profile.use_cases.relating import EdgeJournal
 from bihuan_profile.use_cases.scanning import Scan
@@ -45,6 +45,9 @@ DeleteContext = grpc.aio.ServicerContext[profile_pb2.DeleteProfileRequest, profi
 ListContext = grpc.aio.ServicerContext[profile_pb2.ListTagsRequest, profile_pb2.ListTagsResponse]
 
 
+DeleteTagsContext = grpc.aio.ServicerContext[profile_pb2.DeleteTagsRequest, profile_pb2.DeleteTagsResponse]
+
+
 class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
     """`bihuan.profile.v1.ProfileService`."""
 
@@ -59,7 +62,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         private: PrivateTags,
         jobs: Jobs,
         history: History,
-        retention: Retention,
+        retention: PrivateRetention,
         population: Callable[[], Population | None] = lambda: None,
     ) -> None:
         self._store = store
@@ -193,6 +196,14 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         await require_who_is_who(self._jobs)
         deleted = await delete_profile(self._store, self._backoff, self._journal, person_id, self._clock.now_us())
         return profile_pb2.DeleteProfileResponse(deleted=deleted)
+
+    async def DeleteTags(  # noqa: N802
+        self, request: profile_pb2.DeleteTagsRequest, _context: DeleteTagsContext
+    ) -> profile_pb2.DeleteTagsResponse:
+        """How many tags ended."""
+        ended = {tag.name: tag.lives for tag in request.tags}
+        count = await delete_tags(self._private, self._backoff, request.advertiser_id, request.version, ended)
+        return profile_pb2.DeleteTagsResponse(deleted_count=count)
 
     async def ListTags(  # noqa: N802
         self, request: profile_pb2.ListTagsRequest, _context: ListContext

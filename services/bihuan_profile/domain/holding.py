@@ -48,11 +48,12 @@ class Holding:
 def held_in(record: Record, taxonomy: Taxonomy, retention: Retention) -> Iterator[Holding]:
     """What the record holds, the attributes first. Weights are as of the newest event."""
     for name, fact in sorted(record.facts.items()):
-        tag = taxonomy.get(name)
+        tag = taxonomy.held(name)
         data_class, purposes = (tag.data_class, tag.purposes) if tag is not None else (DataClass.REGISTRATION, _NONE)
         span_us = retention.of_attribute(name)
         expire_us = fact.time_us + span_us if span_us else 0
-        yield Holding("attribute", name, fact.value, data_class, fact.origin, fact.time_us, purposes, expire_us)
+        shown = tag.name if tag is not None else name
+        yield Holding("attribute", shown, fact.value, data_class, fact.origin, fact.time_us, purposes, expire_us)
     holder = _Sums(record, retention)
     yield from holder.interests()
     yield from holder.activities()

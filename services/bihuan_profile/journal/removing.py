@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bihuan_profile.journal.datasets import ATTRIBUTES, BEHAVIOUR, EDGES
-from bihuan_profile.use_cases.ports import Gone
+from bihuan_profile.use_cases.ports import Gone, Kept
 from bihuan_shared.clock import SECOND_US
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.lake import Lake, landed_date
 
+_DATASETS: Final = {Kept.EVENTS: BEHAVIOUR, Kept.FACTS: ATTRIBUTES, Kept.EDGES: EDGES}
 _TOLD_OF: Final = (("person_id", "sighting_id"),)
 _PLACES: Final[Mapping[str, Sequence[tuple[str, str | None]]]] = {
     BEHAVIOUR: _TOLD_OF,
@@ -51,23 +52,15 @@ class LakeRows:
             raise Unavailable("the lake cannot be rewritten") from error
         return removed
 
-    async def remove_before(self, time_us: int) -> int:
-        """Remove files of events and facts of which every row is of a day before an instant; how many."""
-        return await self._remove_before((BEHAVIOUR, ATTRIBUTES), time_us)
-
-    async def remove_edges_before(self, time_us: int) -> int:
-        """The same of relations."""
-        return await self._remove_before((EDGES,), time_us)
-
-    async def _remove_before(self, datasets: Sequence[str], time_us: int) -> int:
+    async def remove_before(self, kind: Kept, time_us: int) -> int:
+        """Remove files of a kind of which every row is of a day before an instant; how many."""
         before = datetime.fromtimestamp(time_us // SECOND_US, UTC).date()
         removed = 0
         try:
-            for dataset in datasets:
-                for path in await asyncio.to_thread(self._lake.list, dataset):
-                    if landed_date(path) < before:
-                        await self._lake.remove(path)
-                        removed += 1
+            for path in await asyncio.to_thread(self._lake.list, _DATASETS[kind]):
+                if landed_date(path) < before:
+                    await self._lake.remove(path)
+                    removed += 1
         except OSError as error:
             raise Unavailable("the lake cannot be rewritten") from error
         return removed

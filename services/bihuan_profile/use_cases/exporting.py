@@ -10,10 +10,10 @@ from bihuan_profile.domain.holding_derived import derived_of
 from bihuan_profile.domain.joining import once
 from bihuan_profile.domain.lineage import Lineage
 from bihuan_profile.domain.population import Population
-from bihuan_profile.domain.retention import Retention
 from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.use_cases.knowing import living
 from bihuan_profile.use_cases.ports import Held, History, Journal, ProfileStore
+from bihuan_profile.use_cases.private_retention import PrivateRetention
 from bihuan_profile.use_cases.relating import EdgeJournal
 
 BATCH: Final = 500
@@ -28,7 +28,7 @@ class Sources:
     edges: EdgeJournal
     history: History
     taxonomy_for: Callable[[Iterable[str]], Awaitable[Taxonomy]]
-    retention: Retention
+    retention: PrivateRetention
 
 
 async def export_profile(
@@ -44,14 +44,15 @@ async def export_profile(
     if held.erased:
         return
     taxonomy = await sources.taxonomy_for(held.record.facts)
-    for some in _batches(held_in(held.record, taxonomy, sources.retention)):
+    retention = await sources.retention.of([held.record])
+    for some in _batches(held_in(held.record, taxonomy, retention)):
         yield some
     for some in _batches(derived_of(held.record, now_us, taxonomy, population)):
         yield some
     mine = _Own(person_id, held, Lineage(await sources.history.changes()))
     found = await sources.journal.read(mine.ids, mine.lineage.sightings(person_id))
     events = once(one for one in found if mine.has(one.person_id, one.sighting_id))
-    for some in _batches(held_event(one, sources.retention) for one in events):
+    for some in _batches(held_event(one, retention) for one in events):
         yield some
     edges = await sources.edges.read(mine.ids)
     ends = ((one, mine.has(one.person_id, 0), mine.has(one.other_id, 0)) for one in edges)

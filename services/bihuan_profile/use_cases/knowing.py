@@ -1,7 +1,7 @@
 """Facts that are told, and reads."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bihuan_profile.domain.governance import Consent, Purpose, permit_by_consent
@@ -101,7 +101,7 @@ async def set_attributes(
     FailedPrecondition (PERSON_ERASED); Unavailable and ResourceExhausted, after which repeating the call is safe.
     """
     _check_facts(taxonomy, now_us, updates)
-    facts = await _by_person(store, updates)
+    facts = await _by_person(store, [_stored(taxonomy, one) for one in updates])
     asks = [Ask(person_id) for person_id in facts]
     changed: dict[int, int] = {}
 
@@ -159,6 +159,12 @@ async def _by_person(store: ProfileStore, updates: Sequence[FactUpdate]) -> dict
     for target, update_ in zip(targets, updates, strict=True):
         facts.setdefault(target, []).extend(update_.facts)
     return facts
+
+
+def _stored(taxonomy: Taxonomy, update_: FactUpdate) -> FactUpdate:
+    """The update under the names that records hold values under."""
+    tags = [(taxonomy.get(name), fact) for name, fact in update_.facts]
+    return replace(update_, facts=tuple((tag.stored_name, fact) for tag, fact in tags if tag is not None))
 
 
 def _check_facts(taxonomy: Taxonomy, now_us: int, updates: Sequence[FactUpdate]) -> None:

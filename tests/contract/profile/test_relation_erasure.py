@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from made_up_tags import no_private_tags
 from profile_persons import merge
 
 from bihuan_profile.domain.behaviour import Amount, Behaviour, Event
@@ -23,7 +24,7 @@ from bihuan_profile.use_cases.erasing import delete_profile
 from bihuan_profile.use_cases.exporting import Sources, export_profile
 from bihuan_profile.use_cases.following import ProfileFollower
 from bihuan_profile.use_cases.ingesting import Submission, ingest_events
-from bihuan_profile.use_cases.ports import Backoff
+from bihuan_profile.use_cases.ports import Backoff, Kept
 from bihuan_profile.use_cases.relating import Relating, put_edges
 from bihuan_profile.use_cases.removing import Eraser, Removed
 from bihuan_profile.use_cases.taking import PERSON_ERASED, Outcome
@@ -61,7 +62,9 @@ class World:
         async def taxonomy_for(_: object) -> Taxonomy:
             return packaged_taxonomy()
 
-        sources = Sources(self.store, self.journal, self.edges, self.history, taxonomy_for, Retention())
+        sources = Sources(
+            self.store, self.journal, self.edges, self.history, taxonomy_for, no_private_tags(Retention())
+        )
         return [one async for some in export_profile(sources, None, NOW_US, person_id) for one in some]
 
     def kept(self) -> list[tuple[int, int]]:
@@ -127,8 +130,8 @@ async def test_relations_are_removed_once_all_of_a_file_are_older_than_they_may_
     await world.relate((ANNA, BERT), time_us=NOW_US - EDGE_RETENTION_US)
     await world.relate((BERT, CARL))
     rows = LakeRows(world.lake)
-    assert await rows.remove_before(NOW_US) == 0
-    assert await rows.remove_edges_before(NOW_US - DAY_US) == 1
+    assert await rows.remove_before(Kept.EVENTS, NOW_US) == await rows.remove_before(Kept.FACTS, NOW_US) == 0
+    assert await rows.remove_before(Kept.EDGES, NOW_US - DAY_US) == 1
     assert world.kept() == [(BERT, CARL)]
 
 

@@ -60,6 +60,11 @@ class ProfileServiceStub:
                 request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesRequest.SerializeToString,
                 response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesResponse.FromString,
                 _registered_method=True)
+        self.DeleteTags = channel.unary_unary(
+                '/bihuan.profile.v1.ProfileService/DeleteTags',
+                request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsRequest.SerializeToString,
+                response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsResponse.FromString,
+                _registered_method=True)
         self.ExplainProfile = channel.unary_unary(
                 '/bihuan.profile.v1.ProfileService/ExplainProfile',
                 request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExplainProfileRequest.SerializeToString,
@@ -127,6 +132,14 @@ class ProfileServiceServicer:
 
     def ScanProfiles(self, request, context):
         """Streams every profile, in no particular order, for batch work such as building an audience.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTags(self, request, context):
+        """Ends private tags of an advertiser: their values are told no more, and not under a tag that is declared under the
+        same name later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,6 +216,11 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.ScanProfiles,
                     request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesRequest.FromString,
                     response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesResponse.SerializeToString,
+            ),
+            'DeleteTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTags,
+                    request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsRequest.FromString,
+                    response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsResponse.SerializeToString,
             ),
             'ExplainProfile': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainProfile,
@@ -371,6 +389,33 @@ class ProfileService:
             '/bihuan.profile.v1.ProfileService/ScanProfiles',
             bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesRequest.SerializeToString,
             bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.profile.v1.ProfileService/DeleteTags',
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsRequest.SerializeToString,
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsResponse.FromString,
             options,
             channel_credentials,
             insecure,
