@@ -179,10 +179,18 @@ def _check_facts(taxonomy: Taxonomy, now_us: int, updates: Sequence[FactUpdate])
             elif not 0 <= fact.time_us <= now_us + MAX_AHEAD_US:
                 reason = "TIME_OUT_OF_RANGE"
                 violations.append(FieldViolation(f"{path}.update_time", "must be after 1970 and not in the future"))
+            elif _is_too_old(taxonomy, now_us, name, fact):
+                reason = "TIME_OUT_OF_RANGE"
+                violations.append(FieldViolation(f"{path}.update_time", "is longer ago than this attribute is kept"))
     if violations:
         only_time = all(violation.field.endswith(".update_time") for violation in violations)
         first = violations[0]
         raise InvalidArgument(f"{first.field}: {first.description}", *violations, reason=reason if only_time else None)
+
+
+def _is_too_old(taxonomy: Taxonomy, now_us: int, name: str, fact: Fact) -> bool:
+    tag = taxonomy.get(name)
+    return tag is not None and bool(tag.retention_us) and now_us - fact.time_us > tag.retention_us
 
 
 def _erased() -> FailedPrecondition:
