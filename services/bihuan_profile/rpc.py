@@ -130,6 +130,9 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         updates = wire.fact_updates_of(request.updates, now_us)
         names = {name for update in updates for name, _ in update.facts}
         taxonomy = await self._private.for_names(self._taxonomy, names)
+        if request.validate_only:
+            knowing.check_facts(taxonomy, now_us, updates)
+            return profile_pb2.SetAttributesResponse()
         changed = await knowing.set_attributes(self._store, self._backoff, taxonomy, now_us, updates, self._journal)
         return profile_pb2.SetAttributesResponse(changed_count=changed)
 

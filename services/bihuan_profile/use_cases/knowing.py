@@ -100,7 +100,7 @@ async def set_attributes(
     InvalidArgument naming each wrong attribute, and
     FailedPrecondition (PERSON_ERASED); Unavailable and ResourceExhausted, after which repeating the call is safe.
     """
-    _check_facts(taxonomy, now_us, updates)
+    check_facts(taxonomy, now_us, updates)
     facts = await _by_person(store, [_stored(taxonomy, one) for one in updates])
     asks = [Ask(person_id) for person_id in facts]
     changed: dict[int, int] = {}
@@ -167,7 +167,8 @@ def _stored(taxonomy: Taxonomy, update_: FactUpdate) -> FactUpdate:
     return replace(update_, facts=tuple((tag.stored_name, fact) for tag, fact in tags if tag is not None))
 
 
-def _check_facts(taxonomy: Taxonomy, now_us: int, updates: Sequence[FactUpdate]) -> None:
+def check_facts(taxonomy: Taxonomy, now_us: int, updates: Sequence[FactUpdate]) -> None:
+    """Raise InvalidArgument naming each attribute that may not be set, whoever the persons are."""
     violations = []
     reason = None
     for i, update_ in enumerate(updates):

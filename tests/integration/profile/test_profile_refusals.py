@@ -182,6 +182,16 @@ async def test_a_wrong_attribute_refuses_the_whole_batch_and_is_named(
     assert (await service.held(), service.files()) == ([], 0)
 
 
+async def test_a_check_alone_refuses_the_same_and_sets_nothing(service: Service) -> None:
+    request = pb.SetAttributesRequest(updates=[fact(GOOD)], validate_only=True)
+    assert (await service.stub.SetAttributes(request)).changed_count == 0
+    request.updates.append(fact(name="no_such_tag"))
+    with pytest.raises(InvalidArgument) as refused:
+        await service.stub.SetAttributes(request)
+    assert [one.field for one in refused.value.violations] == ["updates[1].attributes[0].name"]
+    assert (await service.held(), service.files()) == ([], 0)
+
+
 async def test_an_attribute_of_an_erased_person_refuses_the_whole_batch(service: Service) -> None:
     await service.stub.DeleteProfile(pb.DeleteProfileRequest(person=person(GONE)))
     before = service.files()

@@ -7,7 +7,7 @@ from data_plane_world import NOW_US, World
 
 from bihuan_gateway.control.access import Principal, Role
 from bihuan_gateway.data.ports import NOBODY, Recorded, RecordResult, Resolved
-from bihuan_shared.errors import DeadlineExceeded, Unavailable
+from bihuan_shared.errors import DeadlineExceeded, FieldViolation, InvalidArgument, Unavailable
 
 CONSENT = {"purposes": ["TARGETING", "MEASUREMENT"], "data_classes": ["OPERATION", "TRANSACTION"], "source": "crm"}
 LOGIN = [{"namespace": "login", "value": "ann"}]
@@ -81,6 +81,21 @@ async def test_attributes_and_links_come_before_events(world: World, client: htt
     link["evidence"] = {"kind": "probabilistic", "source": "crm", "confidence": 0.5}
     again = await client.post("/v1/events", json={"links": [link]})
     assert again.json()["links"][0]["outcome"] == "conflict"
+
+
+async def test_what_the_taxonomy_refuses_leaves_no_link_behind(world: World, client: httpx.AsyncClient) -> None:
+    path = "updates[0].attributes[0].name"
+    world.profiles.faults.error = InvalidArgument("refused", FieldViolation(path, "is not an attribute"))
+    link = {
+        "identifiers": [*LOGIN, {"namespace": "cookie", "value": "c"}],
+        "evidence": {"kind": "deterministic", "source": "crm"},
+        "request_id": "l1",
+    }
+    values = [{"identifiers": LOGIN, "attributes": [{"name": "no_such_tag", "value": 30}]}]
+    answer = await client.post("/v1/events", json={"links": [link], "attributes": values})
+    assert answer.status_code == 400
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["/attributes/0/attributes/0/name"]
+    assert (world.identities.linked, world.identities.persons) == ({}, {})
 
 
 async def test_a_tenant_reports_events_of_its_own_and_changes_nobody(world: World, client: httpx.AsyncClient) -> None:

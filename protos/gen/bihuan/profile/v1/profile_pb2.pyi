@@ -904,6 +904,9 @@ class SetAttributesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     UPDATES_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Whether names, values and times are checked and nothing more: no person is looked at, nothing is set."""
     @_builtins.property
     def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeUpdate]:
         """The updates; one wrong attribute refuses the whole request."""
@@ -912,10 +915,11 @@ class SetAttributesRequest(_message.Message):
         self,
         *,
         updates: _abc.Iterable[Global___AttributeUpdate] | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["updates", b"updates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["updates", b"updates", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
