@@ -6,6 +6,7 @@ from functools import partial
 
 import grpc
 
+from bihuan.common.v1 import common_pb2
 from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
 from bihuan_profile import wire
 from bihuan_profile.domain.governance import Purpose, permit_for_batch_work
@@ -29,6 +30,7 @@ from bihuan_profile.use_cases.private_tags import PrivateTags, delete_tags, put_
 from bihuan_profile.use_cases.rebuilding import require_who_is_who
 from bihuan_profile.use_cases.relating import EdgeJournal
 from bihuan_profile.use_cases.scanning import Scan
+from bihuan_profile.use_cases.taking_back import TakingBack
 from bihuan_shared.callers import Role, current_caller
 from bihuan_shared.clock import Clock
 
@@ -45,6 +47,7 @@ DeleteContext = grpc.aio.ServicerContext[profile_pb2.DeleteProfileRequest, profi
 ListContext = grpc.aio.ServicerContext[profile_pb2.ListTagsRequest, profile_pb2.ListTagsResponse]
 
 
+RebuildContext = grpc.aio.ServicerContext[profile_pb2.RebuildProfileRequest, profile_pb2.RebuildProfileResponse]
 DeleteTagsContext = grpc.aio.ServicerContext[profile_pb2.DeleteTagsRequest, profile_pb2.DeleteTagsResponse]
 
 
@@ -166,6 +169,21 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         sources = Sources(self._store, self._journal, self._edges, self._history, taxonomy_for, self._retention)
         async for some in export_profile(sources, self._population(), self._clock.now_us(), person_id):
             yield export_response(some)
+
+    async def RebuildProfile(  # noqa: N802
+        self, request: profile_pb2.RebuildProfileRequest, _context: RebuildContext
+    ) -> profile_pb2.RebuildProfileResponse:
+        """What the person was made of."""
+        person_id = wire.person_id_of(request.person)
+        await require_who_is_who(self._jobs)
+        made = await TakingBack(self._store, self._backoff, self._journal, self._history).remake(person_id)
+        if made is None:
+            return profile_pb2.RebuildProfileResponse()
+        return profile_pb2.RebuildProfileResponse(
+            person=common_pb2.PersonRef(person_id=made.person_id),
+            event_count=made.events,
+            attribute_count=made.facts,
+        )
 
     async def PutSocialEdges(  # noqa: N802
         self, request: profile_pb2.PutSocialEdgesRequest, _context: EdgesContext

@@ -1,14 +1,15 @@
 """Persons that come back under an id that had gone into somebody else than they come from."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bihuan_profile.domain.behaviour import Event
 from bihuan_profile.domain.joining import once, rebuilt
 from bihuan_profile.domain.lineage import Lineage, without
 from bihuan_profile.domain.marks import mark_of
-from bihuan_profile.domain.record import Fact
+from bihuan_profile.domain.record import EMPTY, Fact
+from bihuan_profile.use_cases.knowing import living
 from bihuan_profile.use_cases.ports import Backoff, Change, Held, Journal, ProfileStore
 from bihuan_profile.use_cases.updating import MAX_ATTEMPTS
 from bihuan_shared.errors import Unavailable
@@ -21,6 +22,15 @@ class Changes(Protocol):
     async def changes(self) -> list[PersonsChange]:
         """Every change, once, by number."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Remade:
+    """A person that was made anew under the id that it lives on under, from so many events and with so many facts."""
+
+    person_id: int
+    events: int
+    facts: int
 
 
 class TakingBack:
@@ -48,17 +58,35 @@ class TakingBack:
         lineage = await self._lineage(change.change_id) if holder_id else None
         if lineage is None:
             return
+        await self._remake(lineage, holder_id, person_id)
+
+    async def remake(self, person_id: int) -> Remade | None:
+        """
+        Make a person anew from everything that was kept; None of one that was erased.
+
+        Raises Unavailable, also while a change of who is who that was kept is not followed yet.
+        """
+        person_id, _ = await living(self._store, person_id)
+        lineage = Lineage(await self._history.changes())
+        if lineage.position != (await self._store.followed() or 0):
+            raise Unavailable("changes of who is who are being followed; repeat the call")
+        return await self._remake(lineage, person_id, 0)
+
+    async def _remake(self, lineage: Lineage, person_id: int, given_up: int) -> Remade | None:
         for attempt in range(MAX_ATTEMPTS):
-            (held,) = await self._store.read([holder_id])
+            # The record is read before the journal: whatever comes between the two moves the revision on.
+            (held,) = await self._store.read([person_id])
             if held.erased or held.moved_to:
-                return
-            events = await self._events(lineage, holder_id)
-            facts = await self._facts(lineage, holder_id, held)
-            frame = replace(held.record, former_ids=without(held.record.former_ids, person_id))
-            record = rebuilt(frame, holder_id, events, facts, {})
+                return None
+            events = await self._events(lineage, person_id)
+            facts = await self._facts(lineage, person_id, held)
+            frame = replace(held.record, former_ids=without(held.record.former_ids, given_up))
+            record = rebuilt(frame, person_id, events, facts, {})
             marks = tuple(dict.fromkeys(mark_of(event) for event in events))
-            if (await self._store.compare_and_set([Change(holder_id, held.revision, record, marks)]))[0]:
-                return
+            if record == EMPTY and not held.revision:
+                return Remade(person_id, 0, 0)
+            if (await self._store.compare_and_set([Change(person_id, held.revision, record, marks)]))[0]:
+                return Remade(person_id, len(events), len(record.facts))
             await self._backoff.pause(attempt)
         raise Unavailable("a profile is written by too many at once to be made anew")
 

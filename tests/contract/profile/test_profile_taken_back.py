@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,18 @@ from profile_persons import merge, split
 
 from bihuan_profile.domain.behaviour import Behaviour, Event
 from bihuan_profile.domain.governance import Consent, DataClass, Purpose
+from bihuan_profile.domain.record import EMPTY
 from bihuan_profile.journal import LakeHistory, LakeJournal, LakeRows
 from bihuan_profile.profile_store.in_redis import RedisProfileStore
 from bihuan_profile.profile_store.jobs import RedisJobs
 from bihuan_profile.use_cases.erasing import delete_profile
 from bihuan_profile.use_cases.following import ProfileFollower
 from bihuan_profile.use_cases.ingesting import Submission, ingest_events
-from bihuan_profile.use_cases.ports import COMPLETE, REBUILD, Backoff
+from bihuan_profile.use_cases.ports import COMPLETE, REBUILD, Backoff, Change
 from bihuan_profile.use_cases.rebuilding import Rebuild
 from bihuan_profile.use_cases.removing import Eraser
+from bihuan_profile.use_cases.taking_back import Remade, TakingBack
+from bihuan_shared.errors import Unavailable
 from bihuan_shared.lake import Lake, open_lake
 from bihuan_shared.person_change import PersonsChange
 from bihuan_shared.redis import RedisClient, open_redis
@@ -89,6 +93,30 @@ async def test_what_was_told_of_the_id_is_counted_at_the_one_who_has_it_and_nobo
     assert await world.views(HOLDER, OLD, THIRD) == [2, 3, 1]
     await world.rebuild()
     assert await world.views(HOLDER, OLD, THIRD) == [2, 3, 1]
+
+
+async def test_a_damaged_profile_is_made_anew_from_the_lake_and_a_whole_one_stays(world: World) -> None:
+    await world.follow(BACK)
+    anew = TakingBack(world.store, world.backoff, world.journal, world.history)
+    for person_id in (HOLDER, OLD, THIRD):
+        made = await anew.remake(person_id)
+        assert made is not None
+        assert [made.events] == await world.views(person_id)
+    (held,) = await world.store.read([OLD])
+    damaged = replace(EMPTY, moved_sightings=held.record.moved_sightings)
+    await world.store.compare_and_set([Change(OLD, held.revision, damaged)])
+    assert await world.views(OLD) == [0]
+    assert await anew.remake(OLD) == Remade(OLD, 2, 0)
+    assert await world.views(HOLDER, OLD, THIRD) == [2, 2, 1]
+    await world.tell(OLD, "o2", S2)
+    assert await world.views(OLD) == [2]
+    assert await anew.remake(4_711) == Remade(4_711, 0, 0)
+    assert (await world.store.read([4_711]))[0].revision == 0
+    await delete_profile(world.store, world.backoff, world.journal, OLD, NOW_US)
+    assert await anew.remake(OLD) is None
+    await world.journal.write_changes([merge(4, HOLDER, THIRD)])
+    with pytest.raises(Unavailable):
+        await anew.remake(HOLDER)
 
 
 async def test_erasing_the_one_whom_the_id_had_gone_into_leaves_the_person_that_came_back(world: World) -> None:

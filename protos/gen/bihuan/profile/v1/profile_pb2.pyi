@@ -1058,6 +1058,62 @@ class DeleteProfileResponse(_message.Message):
 Global___DeleteProfileResponse: _TypeAlias = DeleteProfileResponse  # noqa: Y015
 
 @_typing.final
+class RebuildProfileRequest(_message.Message):
+    """Request of RebuildProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def person(self) -> _common_pb2.PersonRef:
+        """Whose."""
+
+    def __init__(
+        self,
+        *,
+        person: _common_pb2.PersonRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildProfileRequest: _TypeAlias = RebuildProfileRequest  # noqa: Y015
+
+@_typing.final
+class RebuildProfileResponse(_message.Message):
+    """Response of RebuildProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: _builtins.int
+    EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_COUNT_FIELD_NUMBER: _builtins.int
+    event_count: _builtins.int
+    """Events that it was made of."""
+    attribute_count: _builtins.int
+    """Attributes that it holds."""
+    @_builtins.property
+    def person(self) -> _common_pb2.PersonRef:
+        """The id that the person lives on under; absent where the person was erased."""
+
+    def __init__(
+        self,
+        *,
+        person: _common_pb2.PersonRef | None = ...,
+        event_count: _builtins.int = ...,
+        attribute_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute_count", b"attribute_count", "event_count", b"event_count", "person", b"person"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildProfileResponse: _TypeAlias = RebuildProfileResponse  # noqa: Y015
+
+@_typing.final
 class Tag(_message.Message):
     """A tag of the taxonomy."""
 

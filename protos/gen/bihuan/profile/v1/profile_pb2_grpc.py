@@ -90,6 +90,11 @@ class ProfileServiceStub:
                 request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileRequest.SerializeToString,
                 response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileResponse.FromString,
                 _registered_method=True)
+        self.RebuildProfile = channel.unary_unary(
+                '/bihuan.profile.v1.ProfileService/RebuildProfile',
+                request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileRequest.SerializeToString,
+                response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileResponse.FromString,
+                _registered_method=True)
         self.ListTags = channel.unary_unary(
                 '/bihuan.profile.v1.ProfileService/ListTags',
                 request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ListTagsRequest.SerializeToString,
@@ -182,6 +187,14 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RebuildProfile(self, request, context):
+        """Makes the profile of one person anew from everything that was kept in the lake; a profile that is whole stays as
+        it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTags(self, request, context):
         """Lists the tags that expressions and profiles may use.
         """
@@ -246,6 +259,11 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.DeleteProfile,
                     request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileRequest.FromString,
                     response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileResponse.SerializeToString,
+            ),
+            'RebuildProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.RebuildProfile,
+                    request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileRequest.FromString,
+                    response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileResponse.SerializeToString,
             ),
             'ListTags': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTags,
@@ -551,6 +569,33 @@ class ProfileService:
             '/bihuan.profile.v1.ProfileService/DeleteProfile',
             bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileRequest.SerializeToString,
             bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebuildProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.profile.v1.ProfileService/RebuildProfile',
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileRequest.SerializeToString,
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,6 +63,10 @@ class ProfileServiceStub:
     """
     DeleteProfile: _grpc.UnaryUnaryMultiCallable[_profile_pb2.DeleteProfileRequest, _profile_pb2.DeleteProfileResponse]
     """Erases a profile."""
+    RebuildProfile: _grpc.UnaryUnaryMultiCallable[_profile_pb2.RebuildProfileRequest, _profile_pb2.RebuildProfileResponse]
+    """Makes the profile of one person anew from everything that was kept in the lake; a profile that is whole stays as
+    it is.
+    """
     ListTags: _grpc.UnaryUnaryMultiCallable[_profile_pb2.ListTagsRequest, _profile_pb2.ListTagsResponse]
     """Lists the tags that expressions and profiles may use."""
 
@@ -101,6 +105,10 @@ class ProfileServiceAsyncStub(ProfileServiceStub):
     """
     DeleteProfile: _aio.UnaryUnaryMultiCallable[_profile_pb2.DeleteProfileRequest, _profile_pb2.DeleteProfileResponse]  # type: ignore[assignment]
     """Erases a profile."""
+    RebuildProfile: _aio.UnaryUnaryMultiCallable[_profile_pb2.RebuildProfileRequest, _profile_pb2.RebuildProfileResponse]  # type: ignore[assignment]
+    """Makes the profile of one person anew from everything that was kept in the lake; a profile that is whole stays as
+    it is.
+    """
     ListTags: _aio.UnaryUnaryMultiCallable[_profile_pb2.ListTagsRequest, _profile_pb2.ListTagsResponse]  # type: ignore[assignment]
     """Lists the tags that expressions and profiles may use."""
 
@@ -202,6 +210,16 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_profile_pb2.DeleteProfileResponse, _abc.Awaitable[_profile_pb2.DeleteProfileResponse]]:
         """Erases a profile."""
+
+    @_abc_1.abstractmethod
+    def RebuildProfile(
+        self,
+        request: _profile_pb2.RebuildProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_pb2.RebuildProfileResponse, _abc.Awaitable[_profile_pb2.RebuildProfileResponse]]:
+        """Makes the profile of one person anew from everything that was kept in the lake; a profile that is whole stays as
+        it is.
+        """
 
     @_abc_1.abstractmethod
     def ListTags(
