@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from uuid import uuid4
 
@@ -11,7 +12,8 @@ import grpc
 
 from bihuan.profile.v1.profile_pb2_grpc import add_ProfileServiceServicer_to_server
 from bihuan_profile.changed_stream import ChangedPersons
-from bihuan_profile.domain.retention import Retention, retention_of
+from bihuan_profile.domain.retention import retention_of
+from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.edge_journal import LakeEdges
 from bihuan_profile.journal import LakeHistory, LakeJournal, LakeRows
 from bihuan_profile.metrics import PERSONS_LAG, measure_population
@@ -28,7 +30,8 @@ from bihuan_profile.taxonomy_file import load_taxonomy
 from bihuan_profile.upkeep import Upkeep, watch_rebuild
 from bihuan_profile.use_cases.following import ProfileFollower
 from bihuan_profile.use_cases.populating import PopulationKeeper, PopulationRules
-from bihuan_profile.use_cases.ports import Backoff, Jobs, ProfileStore
+from bihuan_profile.use_cases.ports import Backoff, ProfileStore
+from bihuan_profile.use_cases.private_retention import PrivateRetention
 from bihuan_profile.use_cases.private_tags import PrivateTags
 from bihuan_profile.use_cases.rebuilding import Rebuild, adopt
 from bihuan_profile.use_cases.removing import Eraser
@@ -36,8 +39,36 @@ from bihuan_profile.use_cases.sweeping import Sweep
 from bihuan_shared.clock import Clock, clock_from
 from bihuan_shared.lake import Lake, open_lake
 from bihuan_shared.person_stream import PersonFollower
-from bihuan_shared.redis import open_redis
+from bihuan_shared.redis import RedisClient, open_redis
 from bihuan_shared.rpc.server import ServiceApp
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is opened once and shared; `plain` tells whatever is held, `store` nothing that is too old."""
+
+    settings: Settings
+    clock: Clock
+    client: RedisClient
+    lake: Lake
+    taxonomy: Taxonomy
+    changed: ChangedPersons
+    private: PrivateTags
+    retention: PrivateRetention
+    plain: ProfileStore
+    store: ProfileStore
+    journal: LakeJournal
+    edges: LakeEdges
+    history: LakeHistory
+    jobs: RedisJobs
+    backoff: Backoff
+
+    async def close(self) -> None:
+        """Finish what was begun."""
+        await self.changed.close()
+        await self.journal.close()
+        await self.edges.close()
+        await self.client.aclose()
 
 
 async def build(settings: Settings) -> ServiceApp:
@@ -46,29 +77,84 @@ async def build(settings: Settings) -> ServiceApp:
 
     Raises TaxonomyInvalidError where the taxonomy's file is wrong, Unavailable where the store does not answer.
     """
+    parts = await _open(settings)
+    keeper = _keeper(parts)
+    await adopt(parts.store, parts.jobs, parts.history)
+    return ServiceApp(
+        name="profile",
+        servicers=((_servicer(parts, keeper), _register, "bihuan.profile.v1.ProfileService"),),
+        ready=parts.store.ping,
+        background=(
+            ("population", keeper.run),
+            *((*_following(parts), *_upkeep(parts).tasks) if settings.consume else ()),
+        ),
+        close=parts.close,
+    )
+
+
+async def _open(settings: Settings) -> _Parts:
     taxonomy = load_taxonomy(settings.taxonomy)
     client = await open_redis(settings.store_url())
-    changed = ChangedPersons(client)
     clock = clock_from(settings.clock)
-    backoff = Backoff(random.Random(), asyncio.sleep)  # noqa: S311  # spreads load, no more
     lake = open_lake(settings.lake_url)
     await lake.warm_up()
-    journal, edges, jobs = LakeJournal(lake), LakeEdges(lake), RedisJobs(client)
-    plain, retention = RedisProfileStore(client), retention_of(taxonomy)
-    everything = AnnouncingProfileStore(plain, changed.tell) if settings.tell_changes else plain
-    store = RetainingProfileStore(everything, clock, retention)
-    profiles = ProfileFollower(store, backoff, journal, jobs)
+    changed = ChangedPersons(client)
     private = PrivateTags(RedisPrivateTagStore(client), time.monotonic)
-    keeper = PopulationKeeper(
-        store,
-        RedisPopulationStore(client),
+    retention = PrivateRetention(retention_of(taxonomy), taxonomy, private)
+    bare = RedisProfileStore(client)
+    plain = AnnouncingProfileStore(bare, changed.tell) if settings.tell_changes else bare
+    return _Parts(
+        settings,
         clock,
+        client,
+        lake,
+        taxonomy,
+        changed,
+        private,
+        retention,
+        plain,
+        RetainingProfileStore(plain, clock, retention),
+        LakeJournal(lake),
+        LakeEdges(lake),
+        LakeHistory(lake),
+        RedisJobs(client),
+        Backoff(random.Random(), asyncio.sleep),  # noqa: S311  # spreads load, no more
+    )
+
+
+def _servicer(parts: _Parts, keeper: PopulationKeeper) -> ProfileServicer:
+    return ProfileServicer(
+        parts.store,
+        parts.taxonomy,
+        parts.clock,
+        parts.backoff,
+        parts.journal,
+        parts.edges,
+        parts.private,
+        parts.jobs,
+        parts.history,
+        parts.retention,
+        lambda: keeper.current,
+    )
+
+
+def _keeper(parts: _Parts) -> PopulationKeeper:
+    settings = parts.settings
+    return PopulationKeeper(
+        parts.store,
+        RedisPopulationStore(parts.client),
+        parts.clock,
         uuid4().hex,
         PopulationRules(settings.population_interval_s, settings.recent_share),
         measure=measure_population,
     )
+
+
+def _following(parts: _Parts) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
+    settings, journal = parts.settings, parts.journal
+    profiles = ProfileFollower(parts.store, parts.backoff, journal, parts.history, parts.jobs)
     persons = PersonFollower(
-        client,
+        parts.client,
         group=GROUP,
         consumer=settings.consumer,
         position=profiles.position,
@@ -76,61 +162,21 @@ async def build(settings: Settings) -> ServiceApp:
         measure=PERSONS_LAG.set,
         keep=journal.write_changes,
     )
-    events = AcceptedEvents(store, backoff, journal)
-    reader = reader_of(client, settings.consumer, settings.event_shards)
-    upkeep = _upkeep(settings, everything, store, backoff, clock, lake, journal, jobs, retention)
-    following: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
-        ("accepted_events", partial(follow, reader, events)),
-        ("persons", persons.run),
-    )
-    servicer = ProfileServicer(
-        store,
-        taxonomy,
-        clock,
-        backoff,
-        journal,
-        edges,
-        private,
-        jobs,
-        LakeHistory(lake),
-        retention,
-        lambda: keeper.current,
-    )
-    await adopt(store, jobs, LakeHistory(lake))
-
-    async def close() -> None:
-        await changed.close()
-        await journal.close()
-        await edges.close()
-        await client.aclose()
-
-    return ServiceApp(
-        name="profile",
-        servicers=((servicer, _register, "bihuan.profile.v1.ProfileService"),),
-        ready=store.ping,
-        background=(("population", keeper.run), *((*following, *upkeep.tasks) if settings.consume else ())),
-        close=close,
-    )
+    events = AcceptedEvents(parts.store, parts.backoff, journal)
+    reader = reader_of(parts.client, settings.consumer, settings.event_shards)
+    return ("accepted_events", partial(follow, reader, events)), ("persons", persons.run)
 
 
-def _upkeep(
-    settings: Settings,
-    everything: ProfileStore,
-    store: ProfileStore,
-    backoff: Backoff,
-    clock: Clock,
-    lake: Lake,
-    journal: LakeJournal,
-    jobs: Jobs,
-    retention: Retention,
-) -> Upkeep:
+def _upkeep(parts: _Parts) -> Upkeep:
+    settings, history, jobs = parts.settings, parts.history, parts.jobs
     # The name among readers of a stream may be given twice by mistake; two holders of one lease would do harm.
     holder = f"{settings.consumer}:{uuid4().hex}"
-    history, rows = LakeHistory(lake), LakeRows(lake)
+    rows, store, backoff, journal = LakeRows(parts.lake), parts.store, parts.backoff, parts.journal
+    every_s = settings.sweep_hours * 3_600
     return Upkeep(
         Rebuild(store, backoff, journal, history, jobs, holder, watch_rebuild),
         Eraser(store, backoff, history, rows, journal, jobs, holder, settle_s=settings.erasure_settle_s),
-        Sweep(everything, backoff, rows, jobs, retention, clock.now_us, holder, settings.sweep_hours * 3_600),
+        Sweep(parts.plain, backoff, rows, jobs, parts.retention, parts.clock.now_us, holder, every_s),
     )
 
 

@@ -1,20 +1,20 @@
 """The lake's dataset `social_edges`: what persons said about their relations, from which communities are found."""
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bihuan_profile.domain.community import Edge
-from bihuan_profile.journal.datasets import Kept
-from bihuan_shared.errors import Unavailable
+from bihuan_profile.journal.datasets import EDGES, Kept, reading
+from bihuan_profile.journal.history import LakeHistory
 from bihuan_shared.lake import Lake
 
-DATASET: Final = "social_edges"
+DATASET: Final = EDGES
 SCHEMA: Final = pa.schema(
     [("person_id", pa.uint64()), ("other_id", pa.uint64()), ("strength", pa.float64()), ("edge_time_us", pa.int64())]
 )
@@ -30,6 +30,8 @@ class LakeEdges:
     """Keeps relations in files; what waits while one is written goes into the next together."""
 
     def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._history = LakeHistory(lake)
         self._edges: Kept[Edge] = Kept(
             lake,
             DATASET,
@@ -41,6 +43,21 @@ class LakeEdges:
     async def write(self, edges: Sequence[Edge]) -> None:
         """Keep relations, durably on return. Raises Unavailable, and ResourceExhausted where too many wait."""
         await self._edges.write(edges)
+
+    async def read(self, person_ids: Collection[int]) -> list[Edge]:
+        """
+        Relations with some id at either end, each once and by time; every file is looked at. Raises Unavailable.
+
+        Those of an erased person are left out, though they may still stand in a file.
+        """
+        ids = pa.array(sorted(person_ids), pa.uint64())
+        wanted = pc.field("person_id").isin(ids) | pc.field("other_id").isin(ids)
+        found = await reading(lambda: self._lake.dataset(DATASET, SCHEMA).to_table(filter=wanted).to_pylist())
+        # After the rows: whoever was erased before they were read is then known.
+        hidden = {one.person_id for one in await self._history.erasures_to_do()}
+        edges = {Edge(row["person_id"], row["other_id"], row["strength"], row["edge_time_us"]) for row in found}
+        told = [one for one in edges if hidden.isdisjoint((one.person_id, one.other_id))]
+        return sorted(told, key=lambda one: (one.time_us, one.person_id, one.other_id, one.strength))
 
     async def close(self) -> None:
         """Finish what was submitted."""
@@ -69,17 +86,17 @@ async def latest_edges(lake: Lake, since_us: int) -> tuple[Ids, Ids, Strengths]:
 
     Strength is 0 where it was taken back or is older than `since_us`. Raises Unavailable.
     """
-    try:
-        return await asyncio.to_thread(_latest, lake, since_us)
-    except (OSError, duckdb.IOException) as error:
-        raise Unavailable("the lake cannot be read") from error
+    return await reading(lambda: _latest(lake, since_us))
 
 
 def _latest(lake: Lake, since_us: int) -> tuple[Ids, Ids, Strengths]:
     with duckdb.connect() as connection:
         edges = lake.dataset(DATASET, SCHEMA)
         connection.register("edges", edges)
-        found = connection.execute(_LATEST).fetchnumpy()
+        try:
+            found = connection.execute(_LATEST).fetchnumpy()
+        except duckdb.IOException as error:
+            raise OSError(str(error)) from error
     strengths = np.where(found["edge_time_us"] >= since_us, found["strength"], 0.0)
     return found["person_id"].astype(np.uint64), found["other_id"].astype(np.uint64), strengths
 

@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import grpc
 
+from bihuan.common.v1 import common_pb2
 from bihuan.profile.v1 import profile_pb2, profile_pb2_grpc
 from bihuan_profile import wire
 from bihuan_profile.domain.governance import Purpose, permit_for_batch_work
 from bihuan_profile.domain.population import Population
-from bihuan_profile.domain.retention import Retention
 from bihuan_profile.domain.taxonomy import Taxonomy
 from bihuan_profile.domain.view import ProfileView
 from bihuan_profile.explaining_wire import explanation_message
@@ -21,13 +22,15 @@ from bihuan_profile.tags_wire import private_tags_of, tag_message
 from bihuan_profile.use_cases import ingesting, knowing, relating
 from bihuan_profile.use_cases.erasing import delete_profile
 from bihuan_profile.use_cases.explaining import explain_profile
-from bihuan_profile.use_cases.exporting import export_profile
+from bihuan_profile.use_cases.exporting import Sources, export_profile
 from bihuan_profile.use_cases.knowing import NO_ADVERTISERS
 from bihuan_profile.use_cases.ports import Backoff, History, Jobs, Journal, ProfileStore
-from bihuan_profile.use_cases.private_tags import PrivateTags, put_tags
+from bihuan_profile.use_cases.private_retention import PrivateRetention
+from bihuan_profile.use_cases.private_tags import PrivateTags, delete_tags, put_tags
 from bihuan_profile.use_cases.rebuilding import require_who_is_who
 from bihuan_profile.use_cases.relating import EdgeJournal
 from bihuan_profile.use_cases.scanning import Scan
+from bihuan_profile.use_cases.taking_back import TakingBack
 from bihuan_shared.callers import Role, current_caller
 from bihuan_shared.clock import Clock
 
@@ -44,6 +47,10 @@ DeleteContext = grpc.aio.ServicerContext[profile_pb2.DeleteProfileRequest, profi
 ListContext = grpc.aio.ServicerContext[profile_pb2.ListTagsRequest, profile_pb2.ListTagsResponse]
 
 
+RebuildContext = grpc.aio.ServicerContext[profile_pb2.RebuildProfileRequest, profile_pb2.RebuildProfileResponse]
+DeleteTagsContext = grpc.aio.ServicerContext[profile_pb2.DeleteTagsRequest, profile_pb2.DeleteTagsResponse]
+
+
 class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
     """`bihuan.profile.v1.ProfileService`."""
 
@@ -58,7 +65,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         private: PrivateTags,
         jobs: Jobs,
         history: History,
-        retention: Retention,
+        retention: PrivateRetention,
         population: Callable[[], Population | None] = lambda: None,
     ) -> None:
         self._store = store
@@ -126,6 +133,9 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         updates = wire.fact_updates_of(request.updates, now_us)
         names = {name for update in updates for name, _ in update.facts}
         taxonomy = await self._private.for_names(self._taxonomy, names)
+        if request.validate_only:
+            knowing.check_facts(taxonomy, now_us, updates)
+            return profile_pb2.SetAttributesResponse()
         changed = await knowing.set_attributes(self._store, self._backoff, taxonomy, now_us, updates, self._journal)
         return profile_pb2.SetAttributesResponse(changed_count=changed)
 
@@ -155,10 +165,25 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         """Everything that is held about a person."""
         person_id = wire.person_id_of(request.person)
         await require_who_is_who(self._jobs)
-        async for some in export_profile(
-            self._store, self._journal, self._history, self._taxonomy, self._retention, person_id
-        ):
+        taxonomy_for = partial(self._private.for_names, self._taxonomy)
+        sources = Sources(self._store, self._journal, self._edges, self._history, taxonomy_for, self._retention)
+        async for some in export_profile(sources, self._population(), self._clock.now_us(), person_id):
             yield export_response(some)
+
+    async def RebuildProfile(  # noqa: N802
+        self, request: profile_pb2.RebuildProfileRequest, _context: RebuildContext
+    ) -> profile_pb2.RebuildProfileResponse:
+        """What the person was made of."""
+        person_id = wire.person_id_of(request.person)
+        await require_who_is_who(self._jobs)
+        made = await TakingBack(self._store, self._backoff, self._journal, self._history).remake(person_id)
+        if made is None:
+            return profile_pb2.RebuildProfileResponse()
+        return profile_pb2.RebuildProfileResponse(
+            person=common_pb2.PersonRef(person_id=made.person_id),
+            event_count=made.events,
+            attribute_count=made.facts,
+        )
 
     async def PutSocialEdges(  # noqa: N802
         self, request: profile_pb2.PutSocialEdgesRequest, _context: EdgesContext
@@ -192,6 +217,14 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         await require_who_is_who(self._jobs)
         deleted = await delete_profile(self._store, self._backoff, self._journal, person_id, self._clock.now_us())
         return profile_pb2.DeleteProfileResponse(deleted=deleted)
+
+    async def DeleteTags(  # noqa: N802
+        self, request: profile_pb2.DeleteTagsRequest, _context: DeleteTagsContext
+    ) -> profile_pb2.DeleteTagsResponse:
+        """How many tags ended."""
+        ended = {tag.name: tag.lives for tag in request.tags}
+        count = await delete_tags(self._private, self._backoff, request.advertiser_id, request.version, ended)
+        return profile_pb2.DeleteTagsResponse(deleted_count=count)
 
     async def ListTags(  # noqa: N802
         self, request: profile_pb2.ListTagsRequest, _context: ListContext

@@ -28,6 +28,7 @@ def tag_message(tag: Tag) -> profile_pb2.Tag:
         iab_audience_id=tag.iab_audience_id,
         derived=tag.derived,
         advertiser_id=tag.advertiser_id,
+        life=tag.life,
     )
 
 
@@ -50,6 +51,7 @@ def private_tags_of(request: profile_pb2.PutTagsRequest) -> list[Tag]:
             iab_audience_id=message.iab_audience_id,
             derived=message.derived,
             advertiser_id=message.advertiser_id or request.advertiser_id,
+            life=message.life,
         )
         for message in request.tags
     ]

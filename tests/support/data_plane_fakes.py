@@ -112,6 +112,9 @@ class FakeProfiles:
         self.ingested += events
         return [(IngestOutcome.DUPLICATE if e.event_id in known else IngestOutcome.ACCEPTED, "") for e in events]
 
+    async def check_attributes(self, updates: Sequence[Sequence[Fact]]) -> None:
+        await self.faults.meet()
+
     async def set_attributes(self, updates: Sequence[tuple[Resolved, Sequence[Fact]]]) -> int:
         await self.faults.meet()
         self.facts += updates

@@ -4,7 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from bihuan_profile.domain.governance import DataClass, Purpose
+from bihuan_profile.domain.retention import Retention
 from bihuan_profile.domain.taxonomy import Tag, TagType
+from bihuan_profile.profile_store.tags_in_memory import MemoryPrivateTagStore
+from bihuan_profile.taxonomy_file import packaged_taxonomy
+from bihuan_profile.use_cases.private_retention import PrivateRetention
+from bihuan_profile.use_cases.private_tags import PrivateTags
 from bihuan_shared.targeting import namespace_of
 
 
@@ -20,3 +25,8 @@ def private_tag(local: str = "vip_level", advertiser_id: str = "acme", **changes
         advertiser_id=advertiser_id,
     )
     return replace(whole, **changes)
+
+
+def no_private_tags(retention: Retention) -> PrivateRetention:
+    """A retention where no advertiser has tags."""
+    return PrivateRetention(retention, packaged_taxonomy(), PrivateTags(MemoryPrivateTagStore(), lambda: 0.0))

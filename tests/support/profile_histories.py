@@ -78,7 +78,7 @@ class EventWorld:
 
     @property
     def follower(self) -> ProfileFollower:
-        return ProfileFollower(self.store, self.backoff, self.journal, self.jobs)
+        return ProfileFollower(self.store, self.backoff, self.journal, self.history, self.jobs)
 
     def lose_everything(self, *, keep_object: bool = False) -> None:
         if keep_object:
@@ -187,9 +187,9 @@ class EventWorld:
         leaving = self.chance.sample(mine, self.chance.randint(0, len(mine) - 1))
         if leaving:
             old = 10 + min(leaving)
-            # An id that went into somebody else comes back from there only: what names no sighting stayed there.
-            (held,) = await read_now(self.store, [parent])
-            fresh = old if old in held.record.former_ids else 100 + self.changes
+            # An id comes back from whoever has its sighting now; one that was erased does not.
+            (held,) = await read_now(self.store, [old])
+            fresh = 100 + self.changes if old in self.owner.values() or held.erased else old
             self.owner |= dict.fromkeys(leaving, fresh)
             parts: Mapping[int, list[int]] = {parent: [one for one in mine if one not in leaving], fresh: leaving}
             await self.follow(split(self.changes + 1, parent, parts))

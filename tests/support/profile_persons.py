@@ -14,6 +14,7 @@ class MemoryJournal:
         self.events: list[Event] = []
         self.facts: list[ToldFact] = []
         self.erasures: dict[int, Erasure] = {}
+        self.followed: list[PersonsChange] = []
 
     async def write(self, events: Sequence[Event]) -> None:
         self.events += events
@@ -39,6 +40,9 @@ class MemoryJournal:
 
     async def open_erasures(self, erasures: Sequence[Erasure]) -> None:
         self.erasures |= {one.person_id: one for one in erasures}
+
+    async def changes(self) -> list[PersonsChange]:
+        return self.followed
 
     def _is_erased(self, person_id: int, sighting_id: int) -> bool:
         return person_id in self.erasures and self.erasures[person_id].covers(sighting_id)

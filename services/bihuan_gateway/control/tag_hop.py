@@ -29,15 +29,20 @@ class TagHop:
         return epoch
 
     async def put_tags(self, tags: TagSet) -> None:
-        """Hand over all tags of an advertiser."""
-        request = profile_pb2.PutTagsRequest(
-            advertiser_id=tags.advertiser_id, version=tags.version, tags=[tag_message(tag) for tag in tags.tags]
-        )
+        """Hand over all tags of an advertiser, those that were deleted first."""
+        owner, version, lives = tags.advertiser_id, tags.version, tags.lives
         with asked_by_us():
-            await self.stub.PutTags(request)
+            if lives:
+                ended = [profile_pb2.DeletedTag(name=name, lives=count) for name, count in lives.items()]
+                await self.stub.DeleteTags(
+                    profile_pb2.DeleteTagsRequest(advertiser_id=owner, version=version, tags=ended)
+                )
+            if tags.tags:
+                made = [tag_message(tag, lives.get(tag.name, 0)) for tag in tags.tags]
+                await self.stub.PutTags(profile_pb2.PutTagsRequest(advertiser_id=owner, version=version, tags=made))
 
 
-def tag_message(tag: TagSpec) -> profile_pb2.Tag:
+def tag_message(tag: TagSpec, life: int = 0) -> profile_pb2.Tag:
     """Write a private tag for the wire."""
     return profile_pb2.Tag(
         name=tag.name,
@@ -50,6 +55,7 @@ def tag_message(tag: TagSpec) -> profile_pb2.Tag:
         retention_days=tag.retention_days,
         half_life_days=tag.half_life_days,
         iab_audience_id=tag.iab_audience_id or 0,
+        life=life,
     )
 
 

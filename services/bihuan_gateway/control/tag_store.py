@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from bihuan_gateway.control.resources import Receipt
 from bihuan_gateway.control.tables import METADATA, RECEIPTS
-from bihuan_gateway.control.tags import PutOutcome, TagSet, TagSpec, require_no_conflicts
-from bihuan_shared.errors import AlreadyExists
+from bihuan_gateway.control.tags import MAX_DELETED_NAMES, PutOutcome, TagSet, TagSpec, require_no_conflicts
+from bihuan_shared.errors import AlreadyExists, FailedPrecondition
 from bihuan_shared.sql import Database, insert_ignore, upsert
 
 COLLECTION = "tags"
@@ -29,6 +29,14 @@ TAGS = sa.Table(
     sa.Column("update_time_us", sa.BigInteger, nullable=False),
     sa.Column("spec", sa.Text, nullable=False),
 )
+LIVES = sa.Table(
+    "private_tag_lives",
+    METADATA,
+    sa.Column("advertiser_id", sa.String(64), sa.ForeignKey("advertisers.id"), primary_key=True),
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("deleted_count", sa.Integer, nullable=False),
+)
+"""How often tags of a name were deleted."""
 _MADE = TypeAdapter(tuple[int, tuple[TagSpec, ...]])
 
 
@@ -67,6 +75,30 @@ class SqlTags:
 
         return await self.database.write(write)
 
+    async def delete(self, advertiser_id: str, name: str) -> bool:
+        """Delete a tag in one transaction; see the port."""
+        dialect = self.database.dialect
+
+        def write(connection: sa.Connection) -> bool:
+            own = sa.update(TAG_SETS).where(TAG_SETS.c.advertiser_id == advertiser_id)
+            # Writers of one advertiser take turns from here on.
+            connection.execute(own.values(version=TAG_SETS.c.version))
+            gone = sa.delete(TAGS).where(TAGS.c.advertiser_id == advertiser_id, TAGS.c.name == name)
+            if not connection.execute(gone).rowcount:
+                return False
+            lives = _lives(connection, advertiser_id)
+            if name not in lives and len(lives) >= MAX_DELETED_NAMES:
+                raise FailedPrecondition(
+                    f"tags of {MAX_DELETED_NAMES} names were deleted; their names can be used again"
+                )
+            row = {"advertiser_id": advertiser_id, "name": name, "deleted_count": lives.get(name, 0) + 1}
+            into = upsert(dialect, LIVES, key=("advertiser_id", "name"), update=("deleted_count",))
+            connection.execute(into, [row])
+            connection.execute(own.values(version=TAG_SETS.c.version + 1, told_epoch=""))
+            return True
+
+        return await self.database.write(write)
+
     async def of(self, advertiser_id: str) -> TagSet:
         """Return all tags of an advertiser."""
         return await self.database.read(lambda connection: _set(connection, advertiser_id))
@@ -97,7 +129,12 @@ def _set(connection: sa.Connection, advertiser_id: str) -> TagSet:
     # The version first: what is written between the two reads is told again under a later one.
     statement = sa.select(TAG_SETS.c.version).where(TAG_SETS.c.advertiser_id == advertiser_id)
     version = connection.execute(statement).scalar_one_or_none() or 0
-    return TagSet(advertiser_id, version, _tags(connection, advertiser_id))
+    return TagSet(advertiser_id, version, _tags(connection, advertiser_id), _lives(connection, advertiser_id))
+
+
+def _lives(connection: sa.Connection, advertiser_id: str) -> dict[str, int]:
+    statement = sa.select(LIVES.c.name, LIVES.c.deleted_count).where(LIVES.c.advertiser_id == advertiser_id)
+    return {row.name: row.deleted_count for row in connection.execute(statement)}
 
 
 def _tags(connection: sa.Connection, advertiser_id: str) -> tuple[TagSpec, ...]:

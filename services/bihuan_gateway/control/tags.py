@@ -1,7 +1,7 @@
 """Private tags of advertisers, kept here for good, and the platform's, as profile tells them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, Field, StrictInt, StringConstraints
@@ -17,6 +17,8 @@ from bihuan_shared.targeting import TagType, is_private_name, namespace_of
 
 MAX_TAGS = 256
 """Private tags of one advertiser."""
+MAX_DELETED_NAMES = 4_096
+"""Names of one advertiser of which it is known how often tags of them were deleted."""
 MAX_TEXT_BYTES = 128
 MAX_DESCRIPTION_BYTES = 512
 MAX_DAYS = 3650
@@ -71,6 +73,8 @@ class TagSet:
     advertiser_id: str
     version: int
     tags: tuple[TagSpec, ...]
+    lives: Mapping[str, int] = field(default_factory=dict)
+    """How often tags of each name were deleted: profile tells no value of an earlier life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,14 @@ class TagStore(Protocol):
         """
         ...
 
+    async def delete(self, advertiser_id: str, name: str) -> bool:
+        """
+        Delete a tag; False where there is none.
+
+        FailedPrecondition where tags of too many names were deleted before.
+        """
+        ...
+
     async def of(self, advertiser_id: str) -> TagSet:
         """Return all tags of an advertiser."""
         ...
@@ -164,6 +176,21 @@ class TagDesk:
         outcome = await self.store.put(advertiser_id, named, receipt, self.clock.now_us())
         await self.after_write()
         return outcome
+
+    async def delete(self, principal: Principal, advertiser_id: str, name: str) -> None:
+        """
+        Delete a private tag: its values are told no more, and a tag that is declared under its name later has none.
+
+        PermissionDenied for keys that only read, NotFound for another tenant and where there is no such tag,
+        FailedPrecondition where tags of 4,096 names were deleted before.
+        """
+        require_writer(principal)
+        require_tenant(principal, advertiser_id, "advertiser")
+        namespace = namespace_of(advertiser_id)
+        whole = name if "." in name else f"{namespace}.{name}"
+        if not is_private_name(whole, namespace) or not await self.store.delete(advertiser_id, whole):
+            raise NotFound("no such tag of this advertiser")
+        await self.after_write()
 
     async def list(self, principal: Principal, advertiser_id: str | None) -> tuple[PlatformTags, TagSet | None]:
         """Return the platform's tags and those of the caller's tenant, or of one advertiser for who sees all."""

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from fastapi import Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, JsonValue
 
@@ -11,6 +12,10 @@ from bihuan_gateway.routes.wire import Caller, Control, Key, Tenant, control_rou
 from bihuan_shared.targeting import namespace_of
 
 router = control_router("tags")
+
+
+Name = Annotated[str, Path(max_length=128, description="with or without the namespace")]
+Owner = Annotated[ResourceId, Query(description="whose tag")]
 
 
 class TagsPut(Spec):
@@ -66,6 +71,13 @@ async def put_tags(body: TagsPut, control: Control, caller: Caller, key: Key = N
             "changed_count": made.changed_count,
         }
     )
+
+
+@router.delete("/v1/tags/{name}", status_code=204, response_class=Response)
+async def delete_tag(name: Name, control: Control, caller: Caller, advertiser_id: Owner) -> Response:
+    """Delete a private tag: its values are told no more, nor under a tag that is declared under its name later."""
+    await control.tags.delete(caller, advertiser_id, name)
+    return Response(status_code=204)
 
 
 @router.get("/v1/tags", response_model=TagListView)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from bihuan_profile.domain.behaviour import Behaviour, Event, data_class_of
+from bihuan_profile.domain.community import EDGE_RETENTION_US, Edge
 from bihuan_profile.domain.governance import ALL_PURPOSES, DataClass, Purpose
 from bihuan_profile.domain.influence import NO_INFLUENCE
 from bihuan_profile.domain.record import Orders, Record
@@ -20,6 +21,10 @@ from bihuan_profile.domain.taxonomy import (
 _NONE: Final[frozenset[Purpose]] = frozenset()
 _SUMS: Final = "events"
 """Origin of what is a sum over events."""
+_CALL: Final = "call"
+"""Origin of what came by a call; relations come by nothing else."""
+COMMUNITY_PURPOSES: Final = frozenset({Purpose.TARGETING, Purpose.INSIGHT})
+"""What the communities that are found in relations may be used for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +48,12 @@ class Holding:
 def held_in(record: Record, taxonomy: Taxonomy, retention: Retention) -> Iterator[Holding]:
     """What the record holds, the attributes first. Weights are as of the newest event."""
     for name, fact in sorted(record.facts.items()):
-        tag = taxonomy.get(name)
+        tag = taxonomy.held(name)
         data_class, purposes = (tag.data_class, tag.purposes) if tag is not None else (DataClass.REGISTRATION, _NONE)
         span_us = retention.of_attribute(name)
         expire_us = fact.time_us + span_us if span_us else 0
-        yield Holding("attribute", name, fact.value, data_class, fact.origin, fact.time_us, purposes, expire_us)
+        shown = tag.name if tag is not None else name
+        yield Holding("attribute", shown, fact.value, data_class, fact.origin, fact.time_us, purposes, expire_us)
     holder = _Sums(record, retention)
     yield from holder.interests()
     yield from holder.activities()
@@ -70,6 +76,21 @@ def held_event(event: Event, retention: Retention) -> Holding:
     span_us = retention.by_class[data_class]
     expire_us = event.time_us + span_us if span_us else 0
     return Holding("event", event.key, value, data_class, event.origin, event.time_us, ALL_PURPOSES, expire_us)
+
+
+def held_edge(edge: Edge, *, own: bool) -> Holding:
+    """
+    A relation as it was kept: one that the person told (`own`), or that another one told of the person.
+
+    Who the other one is is held of them as well: it stands only in what the person told.
+    """
+    value: dict[str, object] = {"strength": edge.strength, "told_by": "this person" if own else "the other person"}
+    if own:
+        value["other_person"] = str(edge.other_id)
+    expire_us = edge.time_us + EDGE_RETENTION_US
+    return Holding(
+        "social_edge", "relation", value, DataClass.SOCIAL, _CALL, edge.time_us, COMMUNITY_PURPOSES, expire_us
+    )
 
 
 class _Sums:

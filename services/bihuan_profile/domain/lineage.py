@@ -102,6 +102,7 @@ class Lineage:
         for person_id in change.before_ids:
             gone |= self._records.get(person_id, EMPTY).moved_sightings
         for part in change.parts:
+            self._take_back(part.person_id, change)
             self._own(part.person_id, (set(self.ids(part.person_id)) - change.part_ids) | {part.person_id})
             own = self._records.get(part.person_id, EMPTY)
             record = replace(own, moved_sightings={**gone, **own.moved_sightings})
@@ -114,6 +115,14 @@ class Lineage:
             self._sightings.setdefault(owner_id, set()).add(sighting_id)
             self._owner_of_sighting[sighting_id] = owner_id
 
+    def _take_back(self, person_id: int, change: PersonsChange) -> None:
+        """A person that comes back under an id has it for itself: whoever else the id had gone into gives it up."""
+        holder_id = self._owner_of_id.get(person_id, person_id)
+        if holder_id == person_id or holder_id in change.before_ids:
+            return
+        held = self._records.get(holder_id, EMPTY)
+        self._records[holder_id] = replace(held, former_ids=without(held.former_ids, person_id))
+
     def _own(self, person_id: int, ids: set[int]) -> None:
         for one in ids:
             before_id = self._owner_of_id.get(one, one)
@@ -124,6 +133,11 @@ class Lineage:
 
     def _is_own(self, person_id: int) -> bool:
         return self._owner_of_id.get(person_id, person_id) == person_id
+
+
+def without(ids: Iterable[int], given_up: int) -> tuple[int, ...]:
+    """The ids but one."""
+    return tuple(one for one in ids if one != given_up)
 
 
 def restored(record: Record, skeleton: Record, held_ids: Collection[int]) -> Record:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from bihuan_profile.domain.governance import DataClass
@@ -10,6 +11,8 @@ from bihuan_shared.targeting import is_private_name, namespace_of
 
 MAX_PRIVATE_TAGS: Final = 256
 """Tags of one advertiser."""
+MAX_DELETED_NAMES: Final = 4_096
+"""Names of one advertiser that it is known of how often tags of them were deleted."""
 MAX_LANGUAGES: Final = 8
 MAX_DISPLAY_NAME: Final = 64
 MAX_IAB_ID: Final = 2**31 - 1
@@ -69,11 +72,13 @@ def conflicts(known: Mapping[str, Tag], tags: Sequence[Tag]) -> list[Fault]:
     """
     What stands against taking tags in beside those that are known: a changed type or class, or too many.
 
-    Values of the old type or class may be kept and told already, so both stay for ever.
+    Values of the old type or class may be kept and told already, so both stay for the tag's life.
     """
     found: list[Fault] = []
     for index, tag in enumerate(tags):
         old = known.get(tag.name)
+        if old is not None and old.life != tag.life:
+            continue
         if old is not None and old.type is not tag.type:
             found.append((f"tags[{index}].type", f"cannot be changed; it is a {old.type.name.lower()}"))
         if old is not None and old.data_class is not tag.data_class:
@@ -81,6 +86,28 @@ def conflicts(known: Mapping[str, Tag], tags: Sequence[Tag]) -> list[Fault]:
     if len(known.keys() | {tag.name for tag in tags}) > MAX_PRIVATE_TAGS:
         found.append(("tags", f"an advertiser has at most {MAX_PRIVATE_TAGS} tags"))
     return found
+
+
+def living(tags: Sequence[Tag], lives: Mapping[str, int]) -> list[Tag]:
+    """The tags in the life that theirs is at least, after tags of their names were deleted so often."""
+    return [replace(tag, life=max(tag.life, lives.get(tag.name, 0))) for tag in tags]
+
+
+def deleted(
+    known: Mapping[str, Tag], lives: Mapping[str, int], ended: Mapping[str, int]
+) -> tuple[Mapping[str, Tag], Mapping[str, int]]:
+    """
+    The tags that are left, and how often those of each name were deleted, after some end.
+
+    `ended` says how often each was deleted by now; 0 is of who does not count, and ends the life that is known.
+    """
+    after = dict(lives)
+    for name, count in ended.items():
+        past = lives.get(name, 0)
+        after[name] = max(past, count or (past + 1 if name in known else past))
+    return {name: tag for name, tag in known.items() if tag.life >= after.get(name, 0)}, {
+        name: count for name, count in after.items() if count
+    }
 
 
 def merged(known: Mapping[str, Tag], tags: Sequence[Tag]) -> tuple[Mapping[str, Tag], int]:

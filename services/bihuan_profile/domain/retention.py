@@ -1,6 +1,6 @@
 """What a record still holds once it is as old as what it holds may become."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
@@ -24,6 +24,8 @@ DEFAULTS: Final[Mapping[DataClass, int]] = {
     DataClass.SOCIAL: 180 * DAY_US,
 }
 _FOR_EVER_US: Final = 2**62
+NOT_KEPT_US: Final = -_FOR_EVER_US
+"""A span after which everything is too old, whatever its time."""
 _CLASSES: Final = {int(one): data_class_of(one) for one in Behaviour}
 
 
@@ -50,6 +52,17 @@ class Retention:
         """The longest of all; 0 where anything is kept for ever."""
         spans = [*self.by_class.values(), *self.by_attribute.values()]
         return 0 if 0 in spans else max(spans)
+
+    def with_private(self, taxonomy: Taxonomy, stored_names: Iterable[str]) -> "Retention":
+        """The same with what private tags say of their values; what is of a deleted one is not kept at all."""
+        spans_us = dict(self.by_attribute)
+        for name in stored_names:
+            tag = taxonomy.held(name)
+            if taxonomy.is_over(name):
+                spans_us[name] = NOT_KEPT_US
+            elif tag is not None:
+                spans_us[name] = tag.retention_us
+        return Retention(self.by_class, spans_us)
 
     def of_attribute(self, name: str) -> int:
         """How long an attribute is kept; one that the taxonomy does not know as what a person states."""

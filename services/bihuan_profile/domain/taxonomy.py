@@ -9,6 +9,9 @@ from typing import Final
 from bihuan_profile.domain.governance import ADVERTISING_PURPOSES, ALL_PURPOSES, DataClass, Purpose
 from bihuan_profile.domain.record import FactValue
 
+LIFE_SIGN: Final = "#"
+"""Between the name of a private tag and its life; no name has it."""
+
 
 class TagType(IntEnum):
     """Type of a tag's value; the numbers are those of `bihuan.profile.v1`."""
@@ -37,7 +40,8 @@ class Tag:
 
     A value that was not renewed for `retention_us` is gone, after `half_life_us` it counts half; 0 means never.
     `display_names` are by language, `iab_audience_id` is the row of the IAB Audience Taxonomy 1.1 that fits, 0 where
-    none does. A `derived` tag is made by a rule and cannot be set. A private tag has an `advertiser_id`.
+    none does. A `derived` tag is made by a rule and cannot be set. A private tag has an `advertiser_id`, and a `life`:
+    how often a tag of its name was deleted before.
     """
 
     name: str
@@ -52,6 +56,12 @@ class Tag:
     iab_audience_id: int = 0
     derived: bool = False
     advertiser_id: str = ""
+    life: int = 0
+
+    @property
+    def stored_name(self) -> str:
+        """Under which name records hold its values: another one in each of its lives."""
+        return self.name if not self.life else f"{self.name}{LIFE_SIGN}{self.life}"
 
     def confidence(self, age_us: int) -> float:
         """What is left of a value's weight at this age, in (0, 1]: 2^(-age / half-life); 1 where it does not fade."""
@@ -71,7 +81,7 @@ class Taxonomy:
     ever.
     """
 
-    __slots__ = ("_retention_us", "_tags", "_usual_us", "version")
+    __slots__ = ("_by_stored_name", "_lives", "_retention_us", "_tags", "_usual_us", "version")
 
     def __init__(
         self,
@@ -80,8 +90,11 @@ class Taxonomy:
         version: str = "",
         behaviour_retention_us: Mapping[tuple[BehaviourKind, DataClass], int] | None = None,
         usual_replacement_us: Mapping[str, int] | None = None,
+        lives: Mapping[str, int] | None = None,
     ) -> None:
         self._tags: Mapping[str, Tag] = {tag.name: tag for tag in tags}
+        self._by_stored_name: Mapping[str, Tag] = {tag.stored_name: tag for tag in self._tags.values()}
+        self._lives = lives or {}
         self._retention_us = behaviour_retention_us or {}
         self._usual_us = usual_replacement_us or {}
         self.version = version
@@ -91,21 +104,31 @@ class Taxonomy:
         """All tags, in the order of their declaration."""
         return tuple(self._tags.values())
 
-    def with_private(self, tags: Iterable[Tag]) -> "Taxonomy":
-        """The same with private tags; itself where there are none."""
+    def with_private(self, tags: Iterable[Tag], lives: Mapping[str, int] | None = None) -> "Taxonomy":
+        """The same with private tags, and how often those of some names were deleted; itself where there are none."""
         added = tuple(tags)
-        if not added:
+        if not added and not lives:
             return self
         return Taxonomy(
             (*self._tags.values(), *added),
             version=self.version,
             behaviour_retention_us=self._retention_us,
             usual_replacement_us=self._usual_us,
+            lives=lives,
         )
 
     def get(self, name: str) -> Tag | None:
         """The tag of that name; None where there is none."""
         return self._tags.get(name)
+
+    def held(self, stored_name: str) -> Tag | None:
+        """The tag whose values records hold under that name; None where there is none, or not any more."""
+        return self._by_stored_name.get(stored_name)
+
+    def is_over(self, stored_name: str) -> bool:
+        """Whether what records hold under that name is of a private tag that was deleted since."""
+        name, _, life = stored_name.partition(LIFE_SIGN)
+        return self._lives.get(name, 0) > int(life or 0)
 
     def behaviour_retention_us(self, kind: BehaviourKind, data_class: DataClass) -> int:
         """How long what behaviour of a class left is kept after the last of it, in microseconds; 0 means for ever."""

@@ -141,7 +141,7 @@ def _attributes(
     known = {**derived, **record.facts} if derived else record.facts
     told = []
     for name, fact in sorted(known.items()):
-        tag = taxonomy.get(name)
+        tag = taxonomy.held(name)
         if tag is None or not permit.allows(tag.data_class, tag.purposes) or not permit.sees(tag.advertiser_id):
             continue
         made = name not in record.facts
@@ -149,7 +149,7 @@ def _attributes(
             continue
         # What a rule made for this read has no age, whatever the time of what it rests on.
         confidence = 1.0 if made else tag.confidence(now_us - fact.time_us)
-        told.append(AttributeView(name, fact, tag.data_class, tag.derived or made, confidence))
+        told.append(AttributeView(tag.name, fact, tag.data_class, tag.derived or made, confidence))
     withheld = len(known) - len(told)
     found, withheld_derived = derived_attributes(record, permit, now_us, taxonomy)
     told.extend(AttributeView(tag.name, fact, tag.data_class, derived=True) for tag, fact in found)

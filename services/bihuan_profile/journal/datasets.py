@@ -16,6 +16,7 @@ ATTRIBUTES: Final = "attributes"
 CHANGES: Final = "profile_changes"
 ERASURES: Final = "profile_erasures"
 OPEN_ERASURES: Final = "profile_erasures_open"
+EDGES: Final = "social_edges"
 MAX_ROWS: Final = 10_000
 MAX_QUEUE: Final = 50_000
 _ATTEMPTS: Final = 4

@@ -2,7 +2,8 @@
 The population in Redis, Valkey or a cluster of either.
 
 Keys: `pf:{population}:current` holds the newest generation (see `population_blob`), `pf:{population}:lease` who may
-build the next one. Both share a slot, so that a builder publishes only while the lease is its own.
+build the next one. Both share a slot, so that a builder publishes only while the lease is its own, in one script: a
+lease of `jobs` lies in another slot of a cluster and could be lost between the look and the write.
 """
 
 from typing import Final

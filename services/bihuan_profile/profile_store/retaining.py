@@ -6,6 +6,7 @@ from dataclasses import replace
 from bihuan_profile.domain.record import Record
 from bihuan_profile.domain.retention import Retention, expired
 from bihuan_profile.use_cases.ports import Answer, Ask, Held, ProfileStore
+from bihuan_profile.use_cases.private_retention import PrivateRetention
 from bihuan_shared.clock import Clock
 
 
@@ -16,7 +17,7 @@ class RetainingProfileStore:
     A write after a read stores what the read told, so that what has expired never counts again.
     """
 
-    def __init__(self, store: ProfileStore, clock: Clock, retention: Retention) -> None:
+    def __init__(self, store: ProfileStore, clock: Clock, retention: PrivateRetention) -> None:
         self._store = store
         self._clock = clock
         self._retention = retention
@@ -27,20 +28,23 @@ class RetainingProfileStore:
 
     async def read(self, person_ids: Sequence[int]) -> list[Held]:
         """What is held about each, in the same order."""
-        now_us = self._clock.now_us()
-        return [self._pruned(held, now_us) for held in await self._store.read(person_ids)]
+        found = await self._store.read(person_ids)
+        retention, now_us = await self._retention.of(held.record for held in found), self._clock.now_us()
+        return [_pruned(held, now_us, retention) for held in found]
 
     async def ask(self, asks: Sequence[Ask]) -> list[Answer]:
         """What is held about each person and which marks are known, in the same order."""
-        now_us = self._clock.now_us()
-        return [Answer(self._pruned(one.held, now_us), one.seen) for one in await self._store.ask(asks)]
+        found = await self._store.ask(asks)
+        retention, now_us = await self._retention.of(one.held.record for one in found), self._clock.now_us()
+        return [Answer(_pruned(one.held, now_us, retention), one.seen) for one in found]
 
     async def scan(self, batch_size: int) -> AsyncIterator[list[tuple[int, Record]]]:
         """Everyone who is not erased, in batches."""
         async for batch in self._store.scan(batch_size):
-            now_us = self._clock.now_us()
-            yield [(person_id, expired(record, now_us, self._retention)) for person_id, record in batch]
+            retention, now_us = await self._retention.of(record for _, record in batch), self._clock.now_us()
+            yield [(person_id, expired(record, now_us, retention)) for person_id, record in batch]
 
-    def _pruned(self, held: Held, now_us: int) -> Held:
-        record = expired(held.record, now_us, self._retention)
-        return held if record is held.record else replace(held, record=record)
+
+def _pruned(held: Held, now_us: int, retention: Retention) -> Held:
+    record = expired(held.record, now_us, retention)
+    return held if record is held.record else replace(held, record=record)

@@ -40,12 +40,14 @@ class _StoredTag(msgspec.Struct, array_like=True):
     half_life_us: int
     display_names: dict[str, str]
     iab_audience_id: int
+    life: int = 0
 
 
 class _Stored(msgspec.Struct, array_like=True):
     advertiser_id: str
     version: int
     tags: list[_StoredTag]
+    lives: dict[str, int] = {}
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -77,7 +79,7 @@ class RedisPrivateTagStore:
     async def compare_and_set(self, namespace: str, held: HeldTags) -> bool:
         """Write tags over `held.revision`; False where the revision has moved on."""
         owner = held.tags[0].advertiser_id if held.tags else ""
-        packed = _encoder.encode(_Stored(owner, held.version, [_stored(tag) for tag in held.tags]))
+        packed = _encoder.encode(_Stored(owner, held.version, [_stored(tag) for tag in held.tags], dict(held.lives)))
         with store_errors():
             written = await self._client.eval(
                 _WRITE, 1, tags_key(namespace), str(held.revision), str(held.revision + 1), packed
@@ -103,7 +105,7 @@ def _held(revision: bytes | None, packed: bytes | None) -> HeldTags:
         tags = tuple(_tag(one, stored.advertiser_id) for one in stored.tags)
     except (msgspec.MsgspecError, ValueError) as error:
         raise Internal("private tags in the store are damaged") from error
-    return HeldTags(tags, stored.version, int(revision))
+    return HeldTags(tags, stored.version, int(revision), stored.lives)
 
 
 def _stored(tag: Tag) -> _StoredTag:
@@ -118,6 +120,7 @@ def _stored(tag: Tag) -> _StoredTag:
         tag.half_life_us,
         dict(tag.display_names),
         tag.iab_audience_id,
+        tag.life,
     )
 
 
@@ -134,4 +137,5 @@ def _tag(one: _StoredTag, advertiser_id: str) -> Tag:
         display_names=one.display_names,
         iab_audience_id=one.iab_audience_id,
         advertiser_id=advertiser_id,
+        life=one.life,
     )

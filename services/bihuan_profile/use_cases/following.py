@@ -9,7 +9,18 @@ from bihuan_profile.domain.joining import merged, once, rebuilt
 from bihuan_profile.domain.marks import mark_of, mark_of_merge
 from bihuan_profile.domain.record import EMPTY, Fact, Record
 from bihuan_profile.use_cases.erasing import bury, delete_profile, keep_erasure
-from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Held, Jobs, Journal, ProfileStore, is_complete
+from bihuan_profile.use_cases.ports import (
+    Answer,
+    Ask,
+    Backoff,
+    Change,
+    Held,
+    Jobs,
+    Journal,
+    ProfileStore,
+    is_complete,
+)
+from bihuan_profile.use_cases.taking_back import Changes, TakingBack
 from bihuan_profile.use_cases.updating import MAX_ATTEMPTS, update
 from bihuan_shared.errors import Unavailable
 from bihuan_shared.person_change import PersonPart, PersonsChange
@@ -25,9 +36,12 @@ class ProfileFollower:
     broken off is simply followed again.
     """
 
-    def __init__(self, store: ProfileStore, backoff: Backoff, journal: Journal, jobs: Jobs | None = None) -> None:
-        """Without `jobs` profiles count as complete."""
+    def __init__(
+        self, store: ProfileStore, backoff: Backoff, journal: Journal, history: Changes, jobs: Jobs | None = None
+    ) -> None:
+        """Changes stand in `history` before they are followed. Without `jobs` profiles count as complete."""
         self._jobs = jobs
+        self._taking_back = TakingBack(store, backoff, journal, history)
         self._store = store
         self._backoff = backoff
         self._journal = journal
@@ -68,7 +82,7 @@ class ProfileFollower:
             await keep_erasure(self._journal, absorbed_id, frozen, change.change_time_us)
             await bury(self._store, self._backoff, [absorbed_id, *frozen.record.former_ids])
             return
-        moved = await self._moved_now(survivor_id, {**frozen.record.moved_sightings, **survivor.record.moved_sightings})
+        moved = await self._moved_now(change, {**frozen.record.moved_sightings, **survivor.record.moved_sightings})
         mark = mark_of_merge(survivor_id, absorbed_id, change.change_id, change.change_time_us)
 
         def fold_in(_ask: Ask, answer: Answer) -> Change | None:
@@ -83,12 +97,14 @@ class ProfileFollower:
         await update(self._store, self._backoff, [Ask(survivor_id, (mark,))], fold_in)
         await self._turn(absorbed_id, survivor_id, empty=True)
 
-    async def _moved_now(self, survivor_id: int, moved: Mapping[int, int]) -> dict[int, int]:
+    async def _moved_now(self, change: PersonsChange, moved: Mapping[int, int]) -> dict[int, int]:
         """
         Where sightings that two persons had given away are now, those left out that have come to the survivor.
 
-        The absorbed person's knowledge is still held, and is the only way to some of them.
+        The absorbed person's knowledge is still held, and is the only way to some of them. Of erased persons nothing is
+        held: where a way leads through one, only the changes tell whether the sighting had left by then.
         """
+        survivor_id = change.survivor_id
         known: dict[int, Held] = {}
         now: dict[int, int] = {}
         for sighting_id, first_id in moved.items():
@@ -102,7 +118,9 @@ class ProfileFollower:
                 next_id = held.record.moved_sightings.get(sighting_id, 0) or held.moved_to
             if next_id != survivor_id:
                 now[sighting_id] = owner_id
-        return now
+        lost = {one: owner_id for one, owner_id in now.items() if known[owner_id].erased}
+        now |= await self._taking_back.owners(change, lost)
+        return {one: owner_id for one, owner_id in now.items() if owner_id != survivor_id}
 
     async def _turn(self, person_id: int, survivor_id: int, *, empty: bool) -> None:
         """Have a person live on under another id, with its record to be folded in or without it."""
@@ -125,6 +143,8 @@ class ProfileFollower:
         """
         new = [part for part in change.parts if part.person_id not in change.before_ids]
         kept = [part for part in change.parts if part.person_id in change.before_ids]
+        for part in new:
+            await self._taking_back.give_up(change, part.person_id)
         for part in (*new, *kept, *new):
             await self._rebuild(change, part)
         for person_id in change.before_ids:

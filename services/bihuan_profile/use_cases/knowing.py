@@ -1,7 +1,7 @@
 """Facts that are told, and reads."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bihuan_profile.domain.governance import Consent, Purpose, permit_by_consent
@@ -100,8 +100,8 @@ async def set_attributes(
     InvalidArgument naming each wrong attribute, and
     FailedPrecondition (PERSON_ERASED); Unavailable and ResourceExhausted, after which repeating the call is safe.
     """
-    _check_facts(taxonomy, now_us, updates)
-    facts = await _by_person(store, updates)
+    check_facts(taxonomy, now_us, updates)
+    facts = await _by_person(store, [_stored(taxonomy, one) for one in updates])
     asks = [Ask(person_id) for person_id in facts]
     changed: dict[int, int] = {}
 
@@ -161,7 +161,14 @@ async def _by_person(store: ProfileStore, updates: Sequence[FactUpdate]) -> dict
     return facts
 
 
-def _check_facts(taxonomy: Taxonomy, now_us: int, updates: Sequence[FactUpdate]) -> None:
+def _stored(taxonomy: Taxonomy, update_: FactUpdate) -> FactUpdate:
+    """The update under the names that records hold values under."""
+    tags = [(taxonomy.get(name), fact) for name, fact in update_.facts]
+    return replace(update_, facts=tuple((tag.stored_name, fact) for tag, fact in tags if tag is not None))
+
+
+def check_facts(taxonomy: Taxonomy, now_us: int, updates: Sequence[FactUpdate]) -> None:
+    """Raise InvalidArgument naming each attribute that may not be set, whoever the persons are."""
     violations = []
     reason = None
     for i, update_ in enumerate(updates):
@@ -173,10 +180,18 @@ def _check_facts(taxonomy: Taxonomy, now_us: int, updates: Sequence[FactUpdate])
             elif not 0 <= fact.time_us <= now_us + MAX_AHEAD_US:
                 reason = "TIME_OUT_OF_RANGE"
                 violations.append(FieldViolation(f"{path}.update_time", "must be after 1970 and not in the future"))
+            elif _is_too_old(taxonomy, now_us, name, fact):
+                reason = "TIME_OUT_OF_RANGE"
+                violations.append(FieldViolation(f"{path}.update_time", "is longer ago than this attribute is kept"))
     if violations:
         only_time = all(violation.field.endswith(".update_time") for violation in violations)
         first = violations[0]
         raise InvalidArgument(f"{first.field}: {first.description}", *violations, reason=reason if only_time else None)
+
+
+def _is_too_old(taxonomy: Taxonomy, now_us: int, name: str, fact: Fact) -> bool:
+    tag = taxonomy.get(name)
+    return tag is not None and bool(tag.retention_us) and now_us - fact.time_us > tag.retention_us
 
 
 def _erased() -> FailedPrecondition:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, Protocol
 
 from bihuan_profile.domain.behaviour import Event
@@ -173,6 +174,14 @@ class Gone:
     has: Callable[[int, int], bool]
 
 
+class Kept(Enum):
+    """What is kept of persons, by kind."""
+
+    EVENTS = "events"
+    FACTS = "facts"
+    EDGES = "edges"
+
+
 class Rows(Protocol):
     """What is kept of persons, where rows can be taken out of it."""
 
@@ -184,8 +193,8 @@ class Rows(Protocol):
         """
         ...
 
-    async def remove_before(self, time_us: int) -> int:
-        """Remove what holds only rows of before an instant; how many files. Raises Unavailable."""
+    async def remove_before(self, kind: Kept, time_us: int) -> int:
+        """Remove what holds only things of a kind of before an instant; how many files. Raises Unavailable."""
         ...
 
 

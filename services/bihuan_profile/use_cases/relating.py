@@ -1,12 +1,13 @@
 """Consented relations between persons."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from bihuan_profile.domain.community import EDGE_RETENTION_US, Edge
 from bihuan_profile.domain.governance import Consent, DataClass
 from bihuan_profile.use_cases.ingesting import MAX_AHEAD_US, NO_CONSENT, TIME_OUT_OF_RANGE
+from bihuan_profile.use_cases.knowing import read_now
 from bihuan_profile.use_cases.ports import ProfileStore
 from bihuan_profile.use_cases.taking import PERSON_ERASED, Outcome, Result
 
@@ -28,6 +29,10 @@ class EdgeJournal(Protocol):
         """Keep relations, durably on return; one may be kept more than once. Raises Unavailable."""
         ...
 
+    async def read(self, person_ids: Collection[int]) -> list[Edge]:
+        """Relations with some id at either end, each once and by time; none of erased persons. Raises Unavailable."""
+        ...
+
 
 async def put_edges(
     store: ProfileStore, journal: EdgeJournal, now_us: int, relations: Sequence[Relating]
@@ -42,7 +47,7 @@ async def put_edges(
     ids = list(
         dict.fromkeys(one for relating in relations for one in (relating.edge.person_id, relating.edge.other_id))
     )
-    erased = {one for one, held in zip(ids, await store.read(ids), strict=True) if held.erased}
+    erased = {one for one, held in zip(ids, await read_now(store, ids), strict=True) if held.erased}
     results = [_refusal(relating, now_us, erased) or _ACCEPTED for relating in relations]
     await journal.write([one.edge for one, result in zip(relations, results, strict=True) if result is _ACCEPTED])
     return results

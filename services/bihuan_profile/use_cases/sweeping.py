@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bihuan_profile.domain.community import EDGE_RETENTION_US
 from bihuan_profile.domain.record import EMPTY, Record
 from bihuan_profile.domain.retention import Retention, expired
-from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Jobs, ProfileStore, Rows
+from bihuan_profile.use_cases.ports import Answer, Ask, Backoff, Change, Jobs, Kept, ProfileStore, Rows
+from bihuan_profile.use_cases.private_retention import PrivateRetention
 from bihuan_profile.use_cases.updating import update
 from bihuan_shared.clock import DAY_US
 
@@ -36,7 +38,7 @@ class Sweep:
         backoff: Backoff,
         rows: Rows,
         jobs: Jobs,
-        retention: Retention,
+        retention: PrivateRetention,
         now_us: Callable[[], int],
         holder: str,
         interval_s: float,
@@ -56,27 +58,35 @@ class Sweep:
         """
         Sweep where one is due; None where none is. Raises Unavailable and ResourceExhausted.
 
-        Files whose rows are all older than the longest retention go, with a day to spare.
+        Files whose rows are all older than the longest retention go, with a day to spare; of relations, than theirs.
         """
         self._sweeps += 1
         if not await self._jobs.lease(JOB, f"{self._holder}:{self._sweeps}", self._interval_s):
             return None
+        longest_us = dict.fromkeys((Kept.EVENTS, Kept.FACTS), self._retention.platform.longest_us)
+        longest_us[Kept.EDGES] = EDGE_RETENTION_US
         looked_at = pruned = 0
         async for batch in self._store.scan(BATCH):
+            retention = await self._retention.of(record for _, record in batch)
             looked_at += len(batch)
-            pruned += await self._prune(batch)
-        longest_us = self._retention.longest_us
-        files = await self._rows.remove_before(self._now_us() - longest_us - DAY_US) if longest_us else 0
+            pruned += await self._prune(batch, retention)
+            # Private tags may be kept longer than anything of the platform; 0 is for ever.
+            spans_us = longest_us[Kept.FACTS], retention.longest_us
+            longest_us[Kept.FACTS] = max(spans_us) if all(spans_us) else 0
+        files = 0
+        for kind, span_us in longest_us.items():
+            if span_us:
+                files += await self._rows.remove_before(kind, self._now_us() - span_us - DAY_US)
         return Swept(looked_at, pruned, files)
 
-    async def _prune(self, batch: list[tuple[int, Record]]) -> int:
+    async def _prune(self, batch: list[tuple[int, Record]], retention: Retention) -> int:
         now_us = self._now_us()
-        old = [one for one, record in batch if expired(record, now_us, self._retention) is not record]
+        old = [one for one, record in batch if expired(record, now_us, retention) is not record]
         pruned: set[int] = set()
 
         def decide(ask: Ask, answer: Answer) -> Change | None:
             held = answer.held
-            record = expired(held.record, now_us, self._retention)
+            record = expired(held.record, now_us, retention)
             if held.erased or held.moved_to or record is held.record:
                 return None
             pruned.add(ask.person_id)

@@ -92,3 +92,26 @@ async def test_what_changed_while_it_was_told_is_told_again(tags: SqlTags) -> No
     await tags.note_told(before, "e1")
     (after,) = await tags.untold("e1", "", 9)
     assert after.tags[0].description == "other"
+
+
+async def test_a_deleted_tag_is_gone_and_how_often_is_known(tags: SqlTags) -> None:
+    await tags.put("acme", [tag(), tag("acme.other")], None, 1)
+    assert await tags.delete("rival", "acme.vip") is False
+    assert await tags.delete("acme", "acme.vip") is True
+    assert await tags.delete("acme", "acme.vip") is False
+    found = await tags.of("acme")
+    assert (found.version, [one.name for one in found.tags], found.lives) == (2, ["acme.other"], {"acme.vip": 1})
+    assert [one.lives for one in await tags.untold("life", "", 10)] == [{"acme.vip": 1}]
+    # Nothing of the old type is told any more.
+    await tags.put("acme", [tag(type="flag")], None, 2)
+    await tags.delete("acme", "acme.vip")
+    assert (await tags.of("acme")).lives == {"acme.vip": 2}
+
+
+async def test_names_of_deleted_tags_are_bounded(tags: SqlTags, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bihuan_gateway.control.tag_store.MAX_DELETED_NAMES", 1)
+    await tags.put("acme", [tag(), tag("acme.other")], None, 1)
+    await tags.delete("acme", "acme.vip")
+    with pytest.raises(FailedPrecondition):
+        await tags.delete("acme", "acme.other")
+    assert [one.name for one in (await tags.of("acme")).tags] == ["acme.other"]

@@ -75,3 +75,10 @@ async def test_damaged_tags_are_a_failure_and_never_fewer_tags(any_redis_url: st
     with pytest.raises(Internal):
         await RedisPrivateTagStore(client).read(["acme"])
     await client.aclose()
+
+
+async def test_lives_are_kept_where_no_tag_is_left(tags: PrivateTagStore) -> None:
+    held = HeldTags((private_tag(life=3),), 4, 0, {"acme.vip_level": 3})
+    assert await tags.compare_and_set("acme", held)
+    assert await tags.compare_and_set("acme", HeldTags((), 5, 1, {"acme.vip_level": 4}))
+    assert await tags.read(["acme"]) == [HeldTags((), 5, 2, {"acme.vip_level": 4})]

@@ -53,7 +53,7 @@ class World:
     async def follow(self, change_id: int, *, survivor: int, absorbed: int) -> None:
         change = merge(change_id, survivor, absorbed)
         await self.journal.write_changes([change])
-        await ProfileFollower(self.store, self.backoff, self.journal).follow(change)
+        await ProfileFollower(self.store, self.backoff, self.journal, self.history).follow(change)
 
     async def erase(self, person_id: int) -> bool:
         return await delete_profile(self.store, self.backoff, self.journal, person_id, NOW_US)
@@ -169,7 +169,7 @@ async def test_what_went_to_another_person_before_stays(world: World) -> None:
     await world.tell(order(CANARY, "a", MINE), order(CANARY, "b", THEIRS))
     change = split(1, CANARY, {CANARY: [MINE], NEW: [THEIRS]})
     await world.journal.write_changes([change])
-    await ProfileFollower(world.store, world.backoff, world.journal).follow(change)
+    await ProfileFollower(world.store, world.backoff, world.journal, world.history).follow(change)
     await world.erase(CANARY)
     eraser = world.eraser()
     assert (await eraser.work_off()).rows == 1

@@ -36,7 +36,7 @@ class World:
         self.store = store
         self.journal = MemoryJournal()
         self.backoff = Backoff(random.Random(1), asyncio.sleep)
-        self.follower = ProfileFollower(store, self.backoff, self.journal)
+        self.follower = ProfileFollower(store, self.backoff, self.journal, self.journal)
 
     async def tell(self, *events: Event) -> list[Outcome]:
         submissions = [Submission(event, AGREED) for event in events]
@@ -99,7 +99,7 @@ async def test_merge_that_was_broken_off_anywhere_ends_the_same(world: World) ->
     await world.tell(mine, theirs)
     for writes in range(5):
         store = _Breaking(world.store, writes)
-        follower = ProfileFollower(store, world.backoff, world.journal)
+        follower = ProfileFollower(store, world.backoff, world.journal, world.journal)
         try:
             await follower.follow(merge(1, B, A))
         except Unavailable:

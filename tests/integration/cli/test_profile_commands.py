@@ -132,6 +132,9 @@ def test_loaded_rows_are_profiles_and_wrong_rows_are_told_without_values(state: 
     text = beside(file, ".rejected.csv").read_text()
     assert SECRET not in text
     assert "quite-unlikely" not in text
+    made = [_run(state, "rebuild", str(number)) for number in range(1, 21)]
+    assert sum(int(str(one["events"])) for one in made) == 55
+    assert sum(int(str(one["attributes"])) for one in made) == 19
     again = _run(state, "load", str(file))
     assert (again["accepted"], again["duplicates"], again["changed_attributes"]) == (0, 55, 0)
 

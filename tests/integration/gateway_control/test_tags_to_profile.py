@@ -101,3 +101,26 @@ async def test_platform_is_told_as_profile_declares_it(profile: "ProfileServiceA
     assert (age.type, age.data_class, age.iab_audience_id, age.derived) == ("text", "registration", 2, False)
     assert age.display_names == {"en": "Age range", "zh": "年龄段"}
     assert set(age.purposes) == {"targeting", "personalisation", "insight"}
+
+
+async def test_a_deleted_tag_ends_at_profile_and_stays_over_when_the_store_was_emptied(
+    profile: "ProfileServiceAsyncStub", tags: SqlTags, redis_url: str
+) -> None:
+    relay = TagRelay(tags, TagHop(profile), wait_s=5)
+    await tags.put("acme", [TIER, TIER.model_copy(update={"name": "acme.other"})], None, 1)
+    await relay.push()
+    await tags.delete("acme", "acme.tier")
+    await relay.push()
+    assert [tag.name for tag in await own(profile)] == ["acme.other"]
+    await tags.put("acme", [TIER], None, 2)
+    await relay.push()
+    assert {tag.name: tag.life for tag in await own(profile)} == {"acme.other": 0, "acme.tier": 1}
+    client = await open_redis(redis_url)
+    await client.flushall()
+    await client.aclose()
+    await relay.push()
+    assert {tag.name: tag.life for tag in await own(profile)} == {"acme.other": 0, "acme.tier": 1}
+    for name in ("acme.tier", "acme.other"):
+        await tags.delete("acme", name)
+    await relay.push()
+    assert await own(profile) == []

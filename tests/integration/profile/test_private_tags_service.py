@@ -159,3 +159,37 @@ async def test_wrong_tag_is_refused_by_field(profile: "ProfileServiceAsyncStub",
     with pytest.raises(InvalidArgument) as caught:
         await profile.PutTags(put(tag))
     assert [violation.field for violation in caught.value.violations] == [field]
+
+
+async def test_a_deleted_tag_is_told_no_more_and_starts_empty_when_it_is_declared_again(
+    profile: "ProfileServiceAsyncStub",
+) -> None:
+    await profile.PutTags(put(vip()))
+    await profile.SetAttributes(level())
+    assert [one.name for one in (await told(profile, "acme")).attributes] == ["acme.vip_level"]
+    request = pb.DeleteTagsRequest(advertiser_id="acme", tags=[pb.DeletedTag(name="acme.vip_level")])
+    assert (await profile.DeleteTags(request)).deleted_count == 1
+    assert (await profile.DeleteTags(request)).deleted_count == 0
+    after = await told(profile, "acme")
+    assert (list(after.attributes), after.withheld_count) == ([], 0)
+    with pytest.raises(InvalidArgument):
+        await profile.SetAttributes(level())
+    listed = await profile.ListTags(pb.ListTagsRequest(advertiser_id="acme"))
+    assert not [tag for tag in listed.tags if tag.advertiser_id]
+    await profile.PutTags(put(vip()))
+    assert not (await told(profile, "acme")).attributes
+    (tag,) = [
+        tag for tag in (await profile.ListTags(pb.ListTagsRequest(advertiser_id="acme"))).tags if tag.advertiser_id
+    ]
+    assert tag.life == 1
+    await profile.SetAttributes(level())
+    assert [(one.name, one.number) for one in (await told(profile, "acme")).attributes] == [("acme.vip_level", 3)]
+    held = [
+        record
+        async for part in profile.ExportProfile(pb.ExportProfileRequest(person=person()))
+        for record in part.records
+    ]
+    assert [(one.name, one.data_class, list(one.purposes)) for one in held] == [
+        ("acme.vip_level", common.DATA_CLASS_TRANSACTION, [common.PURPOSE_TARGETING])
+    ]
+    assert held[0].expire_time.seconds - held[0].time.seconds == 30 * 86_400

@@ -79,10 +79,13 @@ async def test_profiles_come_back_after_the_store_was_emptied(start: Start, redi
 async def test_a_person_is_told_everything_with_origin_age_and_end(start: Start, redis_url: str) -> None:
     profile, now_us = await start(redis_url), time.time_ns() // 1_000
     await live(profile, now_us)
+    edge = pb.SocialEdge(person=person(7), other=person(9), strength=1, consent=CONSENT)
+    await profile.PutSocialEdges(pb.PutSocialEdgesRequest(edges=[edge]))
     records = await held(profile, 7)
     by_kind = {record.kind: record for record in records}
     assert set(by_kind) == {
-        "attribute", "event", "interest", "activity", "orders", "owned_item", "relation", "influence"
+        "attribute", "event", "interest", "activity", "orders", "owned_item", "relation", "influence", "derived",
+        "social_edge",
     }  # fmt: skip
     fact, order = by_kind["attribute"], next(one for one in records if one.kind == "event" and one.name == "o1")
     assert (fact.name, json.loads(fact.value_json), fact.origin) == ("region", "CH-ZH", "sign-up form")

@@ -258,3 +258,23 @@ async def test_the_relay_goes_on_after_profile_was_away() -> None:
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
+
+
+async def test_a_tag_is_deleted_by_its_owner_alone_and_profile_is_told(shop: Api, outsiders: Outsiders) -> None:
+    acme, rival = await shop.key_for("advertiser", "acme"), await shop.key_for("advertiser", "rival")
+    await put(acme, vip(), vip(name="other"))
+    for caller, path, status in (
+        (rival, "/v1/tags/acme.vip_level?advertiser_id=acme", 404),
+        (rival, "/v1/tags/acme.vip_level?advertiser_id=rival", 404),
+        (acme, "/v1/tags/age?advertiser_id=acme", 404),
+        (acme, "/v1/tags/vip_level", 400),
+        (acme, "/v1/tags/vip_level?advertiser_id=acme", 204),
+        (acme, "/v1/tags/acme.vip_level?advertiser_id=acme", 404),
+    ):
+        assert (await caller.call("DELETE", path)).status_code == status, path
+    listed = (await acme.call("GET", "/v1/tags")).json()
+    assert [tag["name"] for tag in listed["tags"] if tag["advertiser_id"]] == ["acme.other"]
+    told = outsiders.tags.held["acme"]
+    assert ([tag.name for tag in told.tags], told.lives) == (["acme.other"], {"acme.vip_level": 1})
+    made = await put(acme, vip(type="text"))
+    assert made["changed_count"] == 1

@@ -7,7 +7,7 @@ from data_plane_world import NOW_US, World
 
 from bihuan_gateway.control.access import Principal, Role
 from bihuan_gateway.data.ports import NOBODY, Recorded, RecordResult, Resolved
-from bihuan_shared.errors import DeadlineExceeded, Unavailable
+from bihuan_shared.errors import DeadlineExceeded, FieldViolation, InvalidArgument, Unavailable
 
 CONSENT = {"purposes": ["TARGETING", "MEASUREMENT"], "data_classes": ["OPERATION", "TRANSACTION"], "source": "crm"}
 LOGIN = [{"namespace": "login", "value": "ann"}]
@@ -83,6 +83,21 @@ async def test_attributes_and_links_come_before_events(world: World, client: htt
     assert again.json()["links"][0]["outcome"] == "conflict"
 
 
+async def test_what_the_taxonomy_refuses_leaves_no_link_behind(world: World, client: httpx.AsyncClient) -> None:
+    path = "updates[0].attributes[0].name"
+    world.profiles.faults.error = InvalidArgument("refused", FieldViolation(path, "is not an attribute"))
+    link = {
+        "identifiers": [*LOGIN, {"namespace": "cookie", "value": "c"}],
+        "evidence": {"kind": "deterministic", "source": "crm"},
+        "request_id": "l1",
+    }
+    values = [{"identifiers": LOGIN, "attributes": [{"name": "no_such_tag", "value": 30}]}]
+    answer = await client.post("/v1/events", json={"links": [link], "attributes": values})
+    assert answer.status_code == 400
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["/attributes/0/attributes/0/name"]
+    assert (world.identities.linked, world.identities.persons) == ({}, {})
+
+
 async def test_a_tenant_reports_events_of_its_own_and_changes_nobody(world: World, client: httpx.AsyncClient) -> None:
     world.principal = Principal("k", Role.ADVERTISER, "acme")
     await client.post("/v1/events", json={"events": [event()]})
@@ -104,6 +119,72 @@ async def test_a_tenant_tells_values_of_its_own_private_tags_only(
     answer = await client.post("/v1/events", json={"attributes": [{"identifiers": LOGIN, "attributes": values}]})
     assert answer.status_code == status, answer.text
     assert bool(world.profiles.facts) is (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"event_id": ""}, "/events/1/event_id"),
+        ({"event_id": "x" * 129}, "/events/1/event_id"),
+        ({"behaviour": "teleport"}, "/events/1/behaviour"),
+        ({"identifiers": []}, "/events/1/identifiers"),
+        ({"event_time": "yesterday"}, "/events/1/event_time"),
+        ({"event_time": "0000-01-01T00:00:00Z"}, "/events/1/event_time"),
+        ({"tags": ["x" * 97]}, "/events/1/tags/0"),
+        ({"tags": [" "]}, "/events/1/tags/0"),
+        ({"tags": ["a\u2028b"]}, "/events/1/tags/0"),
+        ({"tags": ["a"] * 65}, "/events/1/tags"),
+        ({"amount": {"currency": "USD", "micros": -1}}, "/events/1/amount/micros"),
+        ({"amount": {"currency": "dollars", "micros": 1}}, "/events/1/amount/currency"),
+        ({"consent": {"purposes": ["WORLD_PEACE"]}}, "/events/1/consent/purposes/0"),
+        ({"consent": {"data_classes": [7]}}, "/events/1/consent/data_classes/0"),
+        ({"surprise": 1}, "/events/1"),
+    ],
+)
+async def test_one_malformed_event_refuses_the_batch_and_nothing_of_it_is_taken_in(
+    world: World, client: httpx.AsyncClient, changes: dict[str, object], pointer: str
+) -> None:
+    values = [{"identifiers": LOGIN, "attributes": [{"name": "age", "value": 30}]}]
+    body = {"events": [event(), {**event("e2"), **changes}], "attributes": values}
+    answer = await client.post("/v1/events", json=body)
+    assert answer.status_code == 400, answer.text
+    pointers = [one["pointer"] for one in answer.json()["errors"]]
+    assert any(one == pointer or one.startswith(f"{pointer}/") for one in pointers), pointers
+    assert (world.profiles.ingested, world.profiles.facts, world.identities.persons) == ([], [], {})
+
+
+@pytest.mark.parametrize(
+    ("attribute", "pointer"),
+    [
+        ({"name": "Age", "value": 3}, "/attributes/1/attributes/0/name"),
+        ({"name": "age", "value": ""}, "/attributes/1/attributes/0/value"),
+        ({"name": "age", "value": [3]}, "/attributes/1/attributes/0/value"),
+        ({"name": "age", "value": "x" * 129}, "/attributes/1/attributes/0/value"),
+        ({"name": "age", "value": "a\u0000"}, "/attributes/1/attributes/0/value"),
+        ({"name": "age", "value": 3, "update_time": "soon"}, "/attributes/1/attributes/0/update_time"),
+        ({"name": "age"}, "/attributes/1/attributes/0"),
+    ],
+)
+async def test_one_malformed_attribute_refuses_the_batch_and_nothing_of_it_is_taken_in(
+    world: World, client: httpx.AsyncClient, attribute: dict[str, object], pointer: str
+) -> None:
+    good = {"identifiers": LOGIN, "attributes": [{"name": "age", "value": 30}]}
+    body = {"events": [event()], "attributes": [good, {"identifiers": LOGIN, "attributes": [attribute]}]}
+    answer = await client.post("/v1/events", json=body)
+    assert answer.status_code == 400, answer.text
+    pointers = [one["pointer"] for one in answer.json()["errors"]]
+    assert any(one == pointer or one.startswith(f"{pointer}/") for one in pointers), pointers
+    assert (world.profiles.ingested, world.profiles.facts, world.identities.persons) == ([], [], {})
+
+
+async def test_an_oversized_batch_is_refused_whole_by_the_name_of_the_list(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    update = {"identifiers": LOGIN, "attributes": [{"name": "age", "value": 30}]}
+    for name, rows in (("events", [event(f"e{n}") for n in range(1_001)]), ("attributes", [update] * 1_001)):
+        answer = await client.post("/v1/events", json={name: rows})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, f"/{name}")
+    assert (world.profiles.ingested, world.profiles.facts, world.identities.persons) == ([], [], {})
 
 
 async def test_events_are_refused_whole_while_profile_is_away(world: World, client: httpx.AsyncClient) -> None:

@@ -1,6 +1,6 @@
 """What communities are called, and which relations are taken in."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 from hypothesis import given
@@ -31,6 +31,9 @@ class KeptEdges:
 
     async def write(self, edges: Sequence[Edge]) -> None:
         self.edges += edges
+
+    async def read(self, person_ids: Collection[int]) -> list[Edge]:
+        return [one for one in self.edges if {one.person_id, one.other_id} & set(person_ids)]
 
 
 @given(partitions, st.dictionaries(st.integers(0, 59), st.sampled_from(["a", "b", "c"])))

@@ -32,7 +32,7 @@ def test_after_any_merges_and_splits_each_profile_is_made_of_its_own_events(data
 async def _run(data: st.DataObject) -> None:
     store, journal = MemoryProfileStore(), MemoryJournal()
     backoff = Backoff(random.Random(1), asyncio.sleep)
-    follower = ProfileFollower(store, backoff, journal)
+    follower = ProfileFollower(store, backoff, journal, journal)
     owner = {sighting: 10 + sighting for sighting in SIGHTINGS}
     told = [dict(owner)]
     events: list[Event] = []

@@ -5,7 +5,7 @@ import random
 from typing import cast
 
 import pytest
-from made_up_tags import private_tag
+from made_up_tags import no_private_tags, private_tag
 
 from bihuan.common.v1 import common_pb2 as common
 from bihuan.profile.v1 import profile_pb2 as pb
@@ -40,7 +40,7 @@ async def test_private_tags_are_withheld_from_partners(role: Role, count: int) -
         PrivateTags(tags, lambda: 0.0),
         cast("Jobs", None),
         cast("History", None),
-        Retention(),
+        no_private_tags(Retention()),
     )
     set_caller(Caller(role, "caller"))
     request = pb.GetProfileRequest(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_tags import no_private_tags
 
 from bihuan_profile.domain import retention
 from bihuan_profile.domain.behaviour import INTEREST_WEIGHTS, Amount, Behaviour, Event, Item, data_class_of
@@ -122,7 +123,7 @@ def test_the_taxonomy_says_how_long_attributes_are_kept() -> None:
 
 async def test_what_has_expired_neither_shows_nor_counts_again() -> None:
     clock, inner = FixedClock(NOW_US - 500 * DAY_US), MemoryProfileStore()
-    store = RetainingProfileStore(inner, clock, KEPT)
+    store = RetainingProfileStore(inner, clock, no_private_tags(KEPT))
     backoff = Backoff(random.Random(1), asyncio.sleep)
     await take_in(store, backoff, None, [event(Behaviour.VIEW, 500, key="old")])
     clock.advance_us(500 * DAY_US)
@@ -146,7 +147,8 @@ async def test_a_sweep_prunes_forgets_and_removes_old_files_once_an_interval(tmp
         await journal.write([event(Behaviour.ORDER, age, key=str(age))])
     jobs = MemoryJobs()
     sweeps = [
-        Sweep(store, backoff, LakeRows(lake), jobs, KEPT, lambda: NOW_US, name, 3_600.0) for name in ("one", "two")
+        Sweep(store, backoff, LakeRows(lake), jobs, no_private_tags(KEPT), lambda: NOW_US, name, 3_600.0)
+        for name in ("one", "two")
     ]
     assert await sweeps[0].sweep() == Swept(3, 2, 1)
     assert [await sweep.sweep() for sweep in sweeps] == [None, None]

@@ -6,6 +6,7 @@ import pytest
 
 from bihuan_profile.domain.behaviour import Amount, Behaviour, Event
 from bihuan_profile.domain.governance import NO_CONSENT, Consent, DataClass, Purpose, permit_by_consent
+from bihuan_profile.domain.holding_derived import derived_of
 from bihuan_profile.domain.lifetime import History, PurchaseModel, SpendModel, outlook
 from bihuan_profile.domain.population import CurrencyScales, Population, Scale
 from bihuan_profile.domain.record import EMPTY, Fact, Record, fold, with_facts
@@ -165,3 +166,19 @@ def test_the_message_says_what_is_derived() -> None:
     assert attributes["ltv_90d"].derived
     assert attributes["rfm_recency"].number == 4
     assert attributes["price_band"].text == "high"
+
+
+def test_whatever_derived_value_any_read_tells_the_person_is_told_too() -> None:
+    record = fold(RECORD, [Event(1, "v", Behaviour.COMMENT, NOW_US - DAY_US, echo=False)])
+    everything = Consent(frozenset(Purpose), frozenset(DataClass))
+    views = [told(record, purpose, everything) for purpose in Purpose]
+    held = list(derived_of(record, NOW_US, packaged_taxonomy(), POPULATION))
+    values = {one.name: one.value for one in held}
+    for view in views:
+        assert {one.name: one.fact.value for one in view.attributes if one.derived}.items() <= values.items()
+        assert {f"segment:{name}" for name in view.segments} <= values.keys()
+    assert values.keys() >= {*DERIVED, "alive_probability", "ladder", "aarrr_stage"}
+    assert all(one.time_us and one.origin and one.purposes for one in held)
+    place = standing(record, NOW_US, POPULATION)
+    assert place is not None
+    assert {one.time_us for one in held if one.name in DERIVED} == {place.time_us}

@@ -73,6 +73,10 @@ class ServedProfile:
         return serialized
 
 
+_ANYBODY = common_pb2.PersonRef(person_id=1)
+"""Stands where a person has to be named and is not looked at."""
+
+
 class GrpcProfiles:
     """Implements the port `Profiles`."""
 
@@ -90,6 +94,17 @@ class GrpcProfiles:
         request = profile_pb2.IngestEventsRequest(events=[_event(event, consents[event.consent]) for event in events])
         response = await self._stub.IngestEvents(request)
         return [(_OUTCOMES.get(result.outcome, IngestOutcome.REJECTED), result.reason) for result in response.results]
+
+    async def check_attributes(self, updates: Sequence[Sequence[Fact]]) -> None:
+        """Raise InvalidArgument where attributes of up to 1,000 persons, whoever they are, would be refused."""
+        request = profile_pb2.SetAttributesRequest(
+            updates=[
+                profile_pb2.AttributeUpdate(person=_ANYBODY, attributes=[_attribute(fact) for fact in facts])
+                for facts in updates
+            ],
+            validate_only=True,
+        )
+        await self._stub.SetAttributes(request)
 
     async def set_attributes(self, updates: Sequence[tuple[Resolved, Sequence[Fact]]]) -> int:
         """Set attributes of up to 1,000 persons, all or none, and return how many changed."""

@@ -137,6 +137,10 @@ class Profiles(Protocol):
         """Take in up to 1,000 events; one outcome and reason an event, in order."""
         ...
 
+    async def check_attributes(self, updates: Sequence[Sequence[Fact]]) -> None:
+        """Raise InvalidArgument where attributes of up to 1,000 persons, whoever they are, would be refused."""
+        ...
+
     async def set_attributes(self, updates: Sequence[tuple[Resolved, Sequence[Fact]]]) -> int:
         """Set attributes of up to 1,000 persons, all or none, and return how many changed."""
         ...

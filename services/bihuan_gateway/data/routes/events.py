@@ -67,10 +67,14 @@ class EventRoutes:
         actions = [_action(action, tolds[action.consent].consent, now_us) for action in body.actions]
         # Before anything is taken in: what is another tenant's refuses the whole.
         self.record.require_tenant(actions, principal.tenant)
+        updates = [_facts(update) for update in body.attributes]
+        if body.links:
+            # They are taken in first, and must not be where the taxonomy refuses what comes after them.
+            await self.ingest.check_facts(updates)
         with asked_by_us():
             links = await self.ingest.links([_link(link) for link in body.links])
         # What the taxonomy refuses is the caller's, and comes with pointers.
-        changed = await self.ingest.facts([_facts(update) for update in body.attributes])
+        changed = await self.ingest.facts(updates)
         with asked_by_us():
             events = await self.ingest.events(_events(body.events, tolds, principal))
         recorded = await self._actions(actions)

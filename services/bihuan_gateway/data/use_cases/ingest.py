@@ -1,7 +1,8 @@
 """Behaviour, attributes and links from callers' servers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from bihuan_gateway.data.ports import (
@@ -90,18 +91,16 @@ class Ingest:
         if not updates:
             return 0
         persons = await self.identities.resolve_many([update.identifiers for update in updates])
-        try:
+        with _as_the_callers():
             return await self.profiles.set_attributes(
                 [(person, update.facts) for person, update in zip(persons, updates, strict=True)]
             )
-        except InvalidArgument as error:
-            violations = [
-                FieldViolation(violation.field.replace("updates[", "attributes[", 1), violation.description)
-                for violation in error.violations
-            ]
-            raise InvalidArgument(error.detail, *violations, reason=error.reason) from error
-        except (Unauthenticated, PermissionDenied) as error:
-            raise Internal("a service refused the gateway") from error
+
+    async def check_facts(self, updates: Sequence[ReportedFacts]) -> None:
+        """Raise InvalidArgument, with pointers, where `facts` would by the taxonomy; nobody is looked for."""
+        if updates:
+            with _as_the_callers():
+                await self.profiles.check_attributes([update.facts for update in updates])
 
     async def links(self, links: Sequence[Link]) -> list[LinkResult]:
         """Take in links, one result each; Unavailable where identity does not answer."""
@@ -117,6 +116,21 @@ class Ingest:
                     return LinkResult("rejected", reason=error.reason)
 
         return list(await asyncio.gather(*(one(link) for link in links)))
+
+
+@contextmanager
+def _as_the_callers() -> Iterator[None]:
+    """Have what profile says of an attribute be about the caller's, and what it says of us be our own fault."""
+    try:
+        yield
+    except InvalidArgument as error:
+        violations = [
+            FieldViolation(violation.field.replace("updates[", "attributes[", 1), violation.description)
+            for violation in error.violations
+        ]
+        raise InvalidArgument(error.detail, *violations, reason=error.reason) from error
+    except (Unauthenticated, PermissionDenied) as error:
+        raise Internal("a service refused the gateway") from error
 
 
 def consent_of(purposes: Sequence[str], data_classes: Sequence[str], source: str) -> Consent:

@@ -1,6 +1,7 @@
 """The bodies of `POST /v1/events`."""
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Annotated, Literal
 
 import msgspec
@@ -104,6 +105,9 @@ def _event_breaches(pointer: str, event: EventBody) -> Iterator[tuple[str, str]]
     for place, tag in enumerate(event.tags):
         if too_long(tag, 96):
             yield f"{pointer}/tags/{place}", "takes more than 96 bytes"
+        elif not tag.isprintable() or not tag.strip():
+            # Profile refuses it too, but only after links and attributes were taken in.
+            yield f"{pointer}/tags/{place}", "must be a text without control characters"
     if too_long(event.consent.source, 64):
         yield f"{pointer}/consent/source", "takes more than 64 bytes"
 
@@ -115,6 +119,8 @@ def _update_breaches(pointer: str, update: AttributeUpdateBody) -> Iterator[tupl
             yield f"{pointer}/attributes/{place}/update_time", OUT_OF_RANGE
         if isinstance(attribute.value, str) and too_long(attribute.value, 128):
             yield f"{pointer}/attributes/{place}/value", "takes more than 128 bytes"
+        elif attribute.value == "" or (isinstance(attribute.value, float) and not isfinite(attribute.value)):
+            yield f"{pointer}/attributes/{place}/value", "must be a finite number or a text that is not empty"
 
 
 def _link_breaches(pointer: str, link: LinkBody) -> Iterator[tuple[str, str]]:

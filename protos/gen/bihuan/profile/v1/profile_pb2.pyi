@@ -904,6 +904,9 @@ class SetAttributesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     UPDATES_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Whether names, values and times are checked and nothing more: no person is looked at, nothing is set."""
     @_builtins.property
     def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeUpdate]:
         """The updates; one wrong attribute refuses the whole request."""
@@ -912,10 +915,11 @@ class SetAttributesRequest(_message.Message):
         self,
         *,
         updates: _abc.Iterable[Global___AttributeUpdate] | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["updates", b"updates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["updates", b"updates", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1054,6 +1058,62 @@ class DeleteProfileResponse(_message.Message):
 Global___DeleteProfileResponse: _TypeAlias = DeleteProfileResponse  # noqa: Y015
 
 @_typing.final
+class RebuildProfileRequest(_message.Message):
+    """Request of RebuildProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def person(self) -> _common_pb2.PersonRef:
+        """Whose."""
+
+    def __init__(
+        self,
+        *,
+        person: _common_pb2.PersonRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildProfileRequest: _TypeAlias = RebuildProfileRequest  # noqa: Y015
+
+@_typing.final
+class RebuildProfileResponse(_message.Message):
+    """Response of RebuildProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: _builtins.int
+    EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_COUNT_FIELD_NUMBER: _builtins.int
+    event_count: _builtins.int
+    """Events that it was made of."""
+    attribute_count: _builtins.int
+    """Attributes that it holds."""
+    @_builtins.property
+    def person(self) -> _common_pb2.PersonRef:
+        """The id that the person lives on under; absent where the person was erased."""
+
+    def __init__(
+        self,
+        *,
+        person: _common_pb2.PersonRef | None = ...,
+        event_count: _builtins.int = ...,
+        attribute_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute_count", b"attribute_count", "event_count", b"event_count", "person", b"person"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildProfileResponse: _TypeAlias = RebuildProfileResponse  # noqa: Y015
+
+@_typing.final
 class Tag(_message.Message):
     """A tag of the taxonomy."""
 
@@ -1091,6 +1151,7 @@ class Tag(_message.Message):
     IAB_AUDIENCE_ID_FIELD_NUMBER: _builtins.int
     DERIVED_FIELD_NUMBER: _builtins.int
     ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    LIFE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, as expressions write it."""
     type: Global___TagType.ValueType
@@ -1109,6 +1170,10 @@ class Tag(_message.Message):
     """True where a rule makes it; such a tag cannot be set."""
     advertiser_id: _builtins.str
     """The advertiser whose own tag it is; empty for the platform's."""
+    life: _builtins.int
+    """How often a private tag of this name was deleted before: values of its earlier lives are not told. In a write at
+    least what is known already counts.
+    """
     @_builtins.property
     def purposes(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.Purpose.ValueType]:
         """What it may be used for."""
@@ -1136,10 +1201,11 @@ class Tag(_message.Message):
         iab_audience_id: _builtins.int = ...,
         derived: _builtins.bool = ...,
         advertiser_id: _builtins.str = ...,
+        life: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "data_class", b"data_class", "derived", b"derived", "description", b"description", "display_names", b"display_names", "half_life_days", b"half_life_days", "iab_audience_id", b"iab_audience_id", "name", b"name", "purposes", b"purposes", "retention_days", b"retention_days", "type", b"type", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "data_class", b"data_class", "derived", b"derived", "description", b"description", "display_names", b"display_names", "half_life_days", b"half_life_days", "iab_audience_id", b"iab_audience_id", "life", b"life", "name", b"name", "purposes", b"purposes", "retention_days", b"retention_days", "type", b"type", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1254,6 +1320,86 @@ class PutTagsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PutTagsResponse: _TypeAlias = PutTagsResponse  # noqa: Y015
+
+@_typing.final
+class DeletedTag(_message.Message):
+    """A private tag that ends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LIVES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, with the namespace."""
+    lives: _builtins.int
+    """How often it was deleted by then, where the sender counts, else 0: the life that is held ends."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        lives: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lives", b"lives", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletedTag: _TypeAlias = DeletedTag  # noqa: Y015
+
+@_typing.final
+class DeleteTagsRequest(_message.Message):
+    """Request of DeleteTags."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADVERTISER_ID_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    advertiser_id: _builtins.str
+    """Whose tags."""
+    version: _builtins.int
+    """Version of the advertiser's tags as in PutTags."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeletedTag]:
+        """The tags."""
+
+    def __init__(
+        self,
+        *,
+        advertiser_id: _builtins.str = ...,
+        tags: _abc.Iterable[Global___DeletedTag] | None = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advertiser_id", b"advertiser_id", "tags", b"tags", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteTagsRequest: _TypeAlias = DeleteTagsRequest  # noqa: Y015
+
+@_typing.final
+class DeleteTagsResponse(_message.Message):
+    """Response of DeleteTags."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_COUNT_FIELD_NUMBER: _builtins.int
+    deleted_count: _builtins.int
+    """How many tags ended by this call."""
+    def __init__(
+        self,
+        *,
+        deleted_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_count", b"deleted_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteTagsResponse: _TypeAlias = DeleteTagsResponse  # noqa: Y015
 
 @_typing.final
 class ExplainProfileRequest(_message.Message):

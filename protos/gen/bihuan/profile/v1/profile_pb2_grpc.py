@@ -60,6 +60,11 @@ class ProfileServiceStub:
                 request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesRequest.SerializeToString,
                 response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesResponse.FromString,
                 _registered_method=True)
+        self.DeleteTags = channel.unary_unary(
+                '/bihuan.profile.v1.ProfileService/DeleteTags',
+                request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsRequest.SerializeToString,
+                response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsResponse.FromString,
+                _registered_method=True)
         self.ExplainProfile = channel.unary_unary(
                 '/bihuan.profile.v1.ProfileService/ExplainProfile',
                 request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExplainProfileRequest.SerializeToString,
@@ -84,6 +89,11 @@ class ProfileServiceStub:
                 '/bihuan.profile.v1.ProfileService/DeleteProfile',
                 request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileRequest.SerializeToString,
                 response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileResponse.FromString,
+                _registered_method=True)
+        self.RebuildProfile = channel.unary_unary(
+                '/bihuan.profile.v1.ProfileService/RebuildProfile',
+                request_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileRequest.SerializeToString,
+                response_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileResponse.FromString,
                 _registered_method=True)
         self.ListTags = channel.unary_unary(
                 '/bihuan.profile.v1.ProfileService/ListTags',
@@ -132,6 +142,14 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteTags(self, request, context):
+        """Ends private tags of an advertiser: their values are told no more, and not under a tag that is declared under the
+        same name later.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainProfile(self, request, context):
         """Says by which rule, and on what evidence, a person is in each stage, segment and tier that may be told.
         """
@@ -164,6 +182,14 @@ class ProfileServiceServicer:
 
     def DeleteProfile(self, request, context):
         """Erases a profile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RebuildProfile(self, request, context):
+        """Makes the profile of one person anew from everything that was kept in the lake; a profile that is whole stays as
+        it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,6 +230,11 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesRequest.FromString,
                     response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ScanProfilesResponse.SerializeToString,
             ),
+            'DeleteTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTags,
+                    request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsRequest.FromString,
+                    response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsResponse.SerializeToString,
+            ),
             'ExplainProfile': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainProfile,
                     request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.ExplainProfileRequest.FromString,
@@ -228,6 +259,11 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.DeleteProfile,
                     request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileRequest.FromString,
                     response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileResponse.SerializeToString,
+            ),
+            'RebuildProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.RebuildProfile,
+                    request_deserializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileRequest.FromString,
+                    response_serializer=bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileResponse.SerializeToString,
             ),
             'ListTags': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTags,
@@ -382,6 +418,33 @@ class ProfileService:
             _registered_method=True)
 
     @staticmethod
+    def DeleteTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.profile.v1.ProfileService/DeleteTags',
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsRequest.SerializeToString,
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ExplainProfile(request,
             target,
             options=(),
@@ -506,6 +569,33 @@ class ProfileService:
             '/bihuan.profile.v1.ProfileService/DeleteProfile',
             bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileRequest.SerializeToString,
             bihuan_dot_profile_dot_v1_dot_profile__pb2.DeleteProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebuildProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bihuan.profile.v1.ProfileService/RebuildProfile',
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileRequest.SerializeToString,
+            bihuan_dot_profile_dot_v1_dot_profile__pb2.RebuildProfileResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,10 @@ class ProfileServiceStub:
     """Sets attributes of persons; a later `update_time` wins, name by name."""
     ScanProfiles: _grpc.UnaryStreamMultiCallable[_profile_pb2.ScanProfilesRequest, _profile_pb2.ScanProfilesResponse]
     """Streams every profile, in no particular order, for batch work such as building an audience."""
+    DeleteTags: _grpc.UnaryUnaryMultiCallable[_profile_pb2.DeleteTagsRequest, _profile_pb2.DeleteTagsResponse]
+    """Ends private tags of an advertiser: their values are told no more, and not under a tag that is declared under the
+    same name later.
+    """
     ExplainProfile: _grpc.UnaryUnaryMultiCallable[_profile_pb2.ExplainProfileRequest, _profile_pb2.ExplainProfileResponse]
     """Says by which rule, and on what evidence, a person is in each stage, segment and tier that may be told."""
     ExportProfile: _grpc.UnaryStreamMultiCallable[_profile_pb2.ExportProfileRequest, _profile_pb2.ExportProfileResponse]
@@ -59,6 +63,10 @@ class ProfileServiceStub:
     """
     DeleteProfile: _grpc.UnaryUnaryMultiCallable[_profile_pb2.DeleteProfileRequest, _profile_pb2.DeleteProfileResponse]
     """Erases a profile."""
+    RebuildProfile: _grpc.UnaryUnaryMultiCallable[_profile_pb2.RebuildProfileRequest, _profile_pb2.RebuildProfileResponse]
+    """Makes the profile of one person anew from everything that was kept in the lake; a profile that is whole stays as
+    it is.
+    """
     ListTags: _grpc.UnaryUnaryMultiCallable[_profile_pb2.ListTagsRequest, _profile_pb2.ListTagsResponse]
     """Lists the tags that expressions and profiles may use."""
 
@@ -79,6 +87,10 @@ class ProfileServiceAsyncStub(ProfileServiceStub):
     """Sets attributes of persons; a later `update_time` wins, name by name."""
     ScanProfiles: _aio.UnaryStreamMultiCallable[_profile_pb2.ScanProfilesRequest, _profile_pb2.ScanProfilesResponse]  # type: ignore[assignment]
     """Streams every profile, in no particular order, for batch work such as building an audience."""
+    DeleteTags: _aio.UnaryUnaryMultiCallable[_profile_pb2.DeleteTagsRequest, _profile_pb2.DeleteTagsResponse]  # type: ignore[assignment]
+    """Ends private tags of an advertiser: their values are told no more, and not under a tag that is declared under the
+    same name later.
+    """
     ExplainProfile: _aio.UnaryUnaryMultiCallable[_profile_pb2.ExplainProfileRequest, _profile_pb2.ExplainProfileResponse]  # type: ignore[assignment]
     """Says by which rule, and on what evidence, a person is in each stage, segment and tier that may be told."""
     ExportProfile: _aio.UnaryStreamMultiCallable[_profile_pb2.ExportProfileRequest, _profile_pb2.ExportProfileResponse]  # type: ignore[assignment]
@@ -93,6 +105,10 @@ class ProfileServiceAsyncStub(ProfileServiceStub):
     """
     DeleteProfile: _aio.UnaryUnaryMultiCallable[_profile_pb2.DeleteProfileRequest, _profile_pb2.DeleteProfileResponse]  # type: ignore[assignment]
     """Erases a profile."""
+    RebuildProfile: _aio.UnaryUnaryMultiCallable[_profile_pb2.RebuildProfileRequest, _profile_pb2.RebuildProfileResponse]  # type: ignore[assignment]
+    """Makes the profile of one person anew from everything that was kept in the lake; a profile that is whole stays as
+    it is.
+    """
     ListTags: _aio.UnaryUnaryMultiCallable[_profile_pb2.ListTagsRequest, _profile_pb2.ListTagsResponse]  # type: ignore[assignment]
     """Lists the tags that expressions and profiles may use."""
 
@@ -142,6 +158,16 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams every profile, in no particular order, for batch work such as building an audience."""
 
     @_abc_1.abstractmethod
+    def DeleteTags(
+        self,
+        request: _profile_pb2.DeleteTagsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_pb2.DeleteTagsResponse, _abc.Awaitable[_profile_pb2.DeleteTagsResponse]]:
+        """Ends private tags of an advertiser: their values are told no more, and not under a tag that is declared under the
+        same name later.
+        """
+
+    @_abc_1.abstractmethod
     def ExplainProfile(
         self,
         request: _profile_pb2.ExplainProfileRequest,
@@ -184,6 +210,16 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_profile_pb2.DeleteProfileResponse, _abc.Awaitable[_profile_pb2.DeleteProfileResponse]]:
         """Erases a profile."""
+
+    @_abc_1.abstractmethod
+    def RebuildProfile(
+        self,
+        request: _profile_pb2.RebuildProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_pb2.RebuildProfileResponse, _abc.Awaitable[_profile_pb2.RebuildProfileResponse]]:
+        """Makes the profile of one person anew from everything that was kept in the lake; a profile that is whole stays as
+        it is.
+        """
 
     @_abc_1.abstractmethod
     def ListTags(
