@@ -42,7 +42,8 @@ class Sets:
     def flag(self, name: str, /, *, value: bool) -> frozenset[int]:
         return self._who(lambda one: one.attribute(name) is value)
 
-    def numbers(self, operand: Operand, span: Span, /) -> frozenset[int]:
+    def numbers(self, operand: Operand, span: Span, among: frozenset[int] | None = None, /) -> frozenset[int]:
+
         def fits(one: Someone) -> bool:
             if isinstance(operand, Attribute):
                 number = one.attribute(operand.name)
@@ -50,7 +51,7 @@ class Sets:
             weight = one.instant_interest if isinstance(operand, InstantInterest) else one.interest
             return weight(operand.tag) > 0 and weight(operand.tag) in span
 
-        return self._who(fits)
+        return self._who(fits) if among is None else self._who(fits) & among
 
     def audience(self, audience_id: str, /) -> frozenset[int]:
         return self._who(lambda one: one.in_audience(audience_id))
