@@ -143,19 +143,17 @@ def _with_whole(
     found = (top if among is None else among & top) - bottom
     less = [*_buckets_of(content, column, low, first), *_buckets_of(content, column, end, high)]
     more += [*_buckets_of(content, column, first, low), *_buckets_of(content, column, high, end)]
-    if less:
-        found = _without(found, BitMap().union(*less), len(content.persons))
-    if more:
-        together = BitMap().union(*more)
-        found |= together if among is None else together & among
-    return found
-
-
-def _without(found: BitMap, less: BitMap, everyone: int) -> BitMap:
-    """`found` is used up. In place only bitmaps that hold many are cut fast: of lists of few a new one is made."""
-    if len(found) * _LISTED <= everyone:
-        return found - less
-    found -= less
+    # In place bitmaps that hold many are changed at once, but those that list few slowly.
+    listed = len(found) * _LISTED <= len(content.persons)
+    for one in less:
+        if listed:
+            found = found - one
+        else:
+            found -= one
+    if more and listed:
+        more = [BitMap().union(*more)]
+    for one in more:
+        found |= one if among is None else one & among
     return found
 
 

@@ -44,20 +44,23 @@ def _in_common(terms: Sequence[Term[Set]], population: Population[Set], among: S
     few = _fewest(terms, population, among)
     if few is not None:
         return Known(_among(few, terms, population))
-    found = [_resolved(term, population, None) for term in terms]
+    later = [term for term in terms if isinstance(term, Range) and term.without]
+    found = [_resolved(term, population, None) for term in terms if not (isinstance(term, Range) and term.without)]
     wanted = sorted((one.members for one in found if not one.without), key=len)
     unwanted = [one.members for one in found if one.without]
     everyone = population.everyone()
     if len(wanted) > 1 and _expected(wanted, len(everyone)) * _FEW <= 1:
-        unwanted += [everyone - one for one in wanted]
-    elif wanted:
-        left = wanted[0]
-        for other in wanted[1:]:
-            left = left & other
-        for other in unwanted:
-            left = left - other
-        return Known(left)
-    return Known(union_of(unwanted), without=True)
+        none = union_of([*unwanted, *(everyone - one for one in wanted)])
+        return Known(_among(everyone - none, later, population)) if later else Known(none, without=True)
+    unwanted += [_resolved(term, population, None).members for term in later]
+    if not wanted:
+        return Known(union_of(unwanted), without=True)
+    left = wanted[0]
+    for other in wanted[1:]:
+        left = left & other
+    for other in unwanted:
+        left = left - other
+    return Known(left)
 
 
 def _fewest(terms: Sequence[Term[Set]], population: Population[Set], among: Set | None) -> Set | None:
@@ -69,13 +72,13 @@ def _fewest(terms: Sequence[Term[Set]], population: Population[Set], among: Set 
 
 def _among(few: Set, terms: Sequence[Term[Set]], population: Population[Set]) -> Set:
     """Who of a few fits all terms: sets first, then ranges."""
-    left = few
+    left, everyone = few, len(population.everyone())
     for term in sorted(terms, key=lambda one: _KINDS.index(type(one))):
         if not left:
             break
         # Sets need not be cut to those few before they are compared with them.
         found = term if isinstance(term, Known) else _resolved(term, population, left)
-        if found.members is not few:
+        if found.without or (found.members is not few and len(found.members) < everyone):
             left = left - found.members if found.without else left & found.members
     return left
 
