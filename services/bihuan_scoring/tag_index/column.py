@@ -7,7 +7,7 @@ value: each is a bitmap with its values in the order of the persons, left out wh
 whole buckets more or less, and of the two at the ends those persons whose value fits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -138,7 +138,7 @@ def _with_whole(
     low, high = _nearest(first, count), _nearest(end, count)
     if end <= first or low >= high:
         more += _buckets_of(content, column, first, end)
-        return BitMap().union(*(more if among is None else (one & among for one in more)))
+        return _united(more, among)
     top, bottom = _before(content, column, high, count), _before(content, column, low, count)
     found = (top if among is None else among & top) - bottom
     less = [*_buckets_of(content, column, low, first), *_buckets_of(content, column, end, high)]
@@ -150,10 +150,16 @@ def _with_whole(
             found = found - one
         else:
             found -= one
-    if more and listed:
-        more = [BitMap().union(*more)]
-    for one in more:
-        found |= one if among is None else one & among
+    for one in [_united(more, among)] if listed or among is not None else more:
+        found |= one
+    return found
+
+
+def _united(parts: Iterable[BitMap], among: BitMap | None) -> BitMap:
+    """Two by two, as uniting several small bitmaps at once makes large ones of them first."""
+    found = BitMap()
+    for part in parts:
+        found |= part if among is None else part & among
     return found
 
 

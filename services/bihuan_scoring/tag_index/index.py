@@ -93,7 +93,13 @@ def _fitting(placed: Iterable[Placed], expression: Expression, now_us: int, audi
         for each in one.content.slices():
             fitting = members(expression, SegmentPopulation(each, now_us, audiences))
             parts.append(fitting - one.hidden if one.hidden else fitting)
-    return parts[0] if len(parts) == 1 else BitMap().union(*parts)
+    if len(parts) == 1:
+        return parts[0]
+    # Slices have nothing in common and come in their order, so that each is only added at the end.
+    whole = BitMap()
+    for part in parts:
+        whole |= part
+    return whole
 
 
 def _hiding(placed: Sequence[Placed], content: Content) -> tuple[Placed, ...]:

@@ -14,7 +14,7 @@ from pyroaring import BitMap
 from bihuan_scoring.tag_index.column import persons_key
 from bihuan_scoring.tag_index.content import Content, Numbers
 
-SLICE: Final = 1 << 22
+SLICE: Final = 1 << 23
 """Persons of a slice, give or take what shares the upper 16 of 32 bits with its first."""
 _CONTAINER_BITS: Final = 16
 _END: Final = 1 << 32
