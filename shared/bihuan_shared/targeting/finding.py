@@ -50,7 +50,12 @@ def _in_common(terms: Sequence[Term[Set]], population: Population[Set], among: S
     unwanted = [one.members for one in found if one.without]
     everyone = population.everyone()
     if len(wanted) > 1 and _expected(wanted, len(everyone)) * _FEW <= 1:
-        none = union_of([*unwanted, *(everyone - one for one in wanted)])
+        none = everyone - wanted[0]
+        # It is nobody else's, so it is added to in place.
+        for other in wanted[1:]:
+            none |= everyone - other
+        for other in unwanted:
+            none |= other
         return Known(_among(everyone - none, later, population)) if later else Known(none, without=True)
     unwanted += [_resolved(term, population, None).members for term in later]
     if not wanted:
