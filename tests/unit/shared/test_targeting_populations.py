@@ -19,6 +19,7 @@ from bihuan_shared.targeting import (
     check,
     evaluate,
     explain,
+    finding,
     members,
     parse,
 )
@@ -68,7 +69,9 @@ def _people(random: Random, count: int) -> Sets:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_both_evaluators_agree_on_a_thousand_expressions(seed: int) -> None:
+def test_both_evaluators_agree_on_a_thousand_expressions(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10,000 over all seeds, whatever share of everyone counts as few."""
+    monkeypatch.setattr(finding, "_FEW", (1, 3, 16)[seed % 3])
     random = Random(seed)
     matched = 0
     for _ in range(20):
