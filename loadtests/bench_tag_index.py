@@ -3,8 +3,10 @@ A boolean expression of 10 tags over 10⁸ synthetic people: the tag index besid
 
 The index answers from its stored files, as a server does after a start, on one core. DuckDB has the people as a table
 of its own format with the narrowest types that hold them (text as one-byte codes, which spares it comparing texts), on
-one core too; with all cores it is told beside it. Both give the same count. Then the index takes in changes of
-profiles, in batches as they come from the stream, and is asked again. `run` gives the figures; as a script this writes
+one core too; with all cores it is told beside it. Queries of other shapes (`and`, `or`, `not`, ranges, interests) are
+told as `query_shapes_ms`, with their median and the slowest; of each both give the same count. Every query is evaluated
+anew each time, on bitmaps that were read from the files before. Then the index takes in changes of profiles, in batches
+as they come from the stream, and is asked again. `run` gives the figures; as a script this writes
 `.bihuan/bench/tag-index.json`. It takes 6 GB of memory and 5 GB of disk at full size.
 """
 
@@ -14,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,6 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from figures import commit, machine, write
 from pyroaring import BitMap
+from tag_index_queries import MIXED, QUERIES
 
 from bihuan_scoring.domain.facts import PersonFacts
 from bihuan_scoring.domain.readings import Reading
@@ -54,17 +58,6 @@ SHARES: Final[Mapping[str, tuple[float, ...]]] = {
     "device": (0.6, 0.25, 0.1, 0.05),
     "language": (0.45, 0.25, 0.15, 0.1, 0.05),
 }
-EXPRESSION: Final = (
-    '(gender == "f" and age in 25..34 and interest("skincare") > 0.25 and not segment("lapsed")) '
-    'or (member and region in ["r3", "r7"] and spend >= 120 and not interest("shoes") > 0.5) '
-    'or (device == "tv" and language != "en")'
-)
-SQL: Final = (
-    "SELECT count(*) FROM people WHERE (gender = 0 AND age BETWEEN 25 AND 34 AND skincare > 0.25 AND NOT lapsed) "
-    "OR (member AND region IN (3, 7) AND coalesce(spend >= 120, false) AND NOT coalesce(shoes > 0.5, false)) "
-    "OR (device = 3 AND language <> 0)"
-)
-
 Numbers = npt.NDArray[Any]
 Found = TypeVar("Found")
 
@@ -81,12 +74,12 @@ def run(people: int = 10**8) -> dict[str, object]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     size = f"1e{len(str(people)) - 1}"
-    if ours["count"] != theirs["count"]:
-        raise AssertionError(f"the index finds {ours['count']}, DuckDB {theirs['count']}")
+    if ours["counts"] != theirs["counts"]:
+        raise AssertionError(f"the index finds {ours['counts']}, DuckDB {theirs['counts']}")
     query_ms, duckdb_ms = _number(ours["query_ms"]), _number(theirs["query_ms"])
     return {
         "people": people,
-        "matching": ours.pop("count"),
+        "matching": ours.pop("counts"),
         f"query_ms_{size}": query_ms,
         f"duckdb_query_ms_{size}": duckdb_ms,
         f"duckdb_all_cores_query_ms_{size}": theirs["all_cores_query_ms"],
@@ -134,15 +127,15 @@ def _duckdb(path: Path, columns: Mapping[str, Numbers]) -> dict[str, object]:
         figures: dict[str, object] = {}
         for name, threads in (("query_ms", 1), ("all_cores_query_ms", None)):
             connection.execute("RESET threads" if threads is None else f"SET threads = {threads}")
-            count, figures[name] = _median_ms(lambda: _count(connection), 5)
-            figures["count"] = count
+            _, figures[name] = _median_ms(lambda: _count(connection), 5)
             if threads == 1:
                 figures["query_cpu_ms"] = _cpu_ms(lambda: _count(connection), 3)
+        figures["counts"] = {shape: _count(connection, shape) for shape in QUERIES}
     return {**figures, "mib": path.stat().st_size >> 20}
 
 
-def _count(connection: Any) -> int:  # noqa: ANN401  # the library is untyped
-    return int(connection.execute(SQL).fetchone()[0])
+def _count(connection: Any, shape: str = MIXED) -> int:  # noqa: ANN401  # the library is untyped
+    return int(connection.execute(f"SELECT count(*) FROM people WHERE {QUERIES[shape][1]}").fetchone()[0])  # noqa: S608
 
 
 def _content(columns: Mapping[str, Numbers], people: int) -> Content:
@@ -184,18 +177,22 @@ def _index(folder: Path, content: Content) -> dict[str, object]:
     mib = sum(path.stat().st_size for path in folder.iterdir()) >> 20
     del content
     (_, index), open_s = _timed(lambda: loaded(folder, BitmapCache(CACHE_BYTES)))
-    expression = parse(EXPRESSION)
+    expressions = {shape: parse(text) for shape, (text, _) in QUERIES.items()}
 
-    def ask(asked: TagIndex) -> int:
-        return size_of(asked.members(expression, NOW_US, lambda _name, _block: BitMap()))
+    def ask(asked: TagIndex, shape: str = MIXED) -> int:
+        return size_of(asked.members(expressions[shape], NOW_US, lambda _name, _block: BitMap()))
 
     _, cold_s = _timed(lambda: ask(index))
-    count, query_ms = _median_ms(lambda: ask(index), REPEATS)
+    asked = {shape: _median_ms(partial(ask, index, shape), REPEATS) for shape in QUERIES}
+    shapes_ms = {shape: took_ms for shape, (_, took_ms) in asked.items()}
     changed, updates = _changed(index, people)
     _, changed_ms = _median_ms(lambda: ask(changed), REPEATS)
     return {
-        "count": count,
-        "query_ms": query_ms,
+        "counts": {shape: count for shape, (count, _) in asked.items()},
+        "query_ms": shapes_ms[MIXED],
+        "query_shapes_ms": shapes_ms,
+        "query_shapes_median_ms": round(statistics.median(shapes_ms.values()), 1),
+        "query_shapes_worst_ms": max(shapes_ms.values()),
         "query_cpu_ms": _cpu_ms(lambda: ask(index), REPEATS),
         "open_ms": round(open_s * 1_000, 1),
         "first_query_ms": round(cold_s * 1_000, 1),

@@ -7,7 +7,7 @@ value: each is a bitmap with its values in the order of the persons, left out wh
 whole buckets more or less, and of the two at the ends those persons whose value fits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -21,6 +21,8 @@ _PER_BUCKET: Final = 4_096
 _MOST_BUCKETS: Final = 256
 _RUN: Final = 8
 _SAMPLE: Final = 100_000
+_LISTED: Final = 16
+"""A bitmap of less than one in so many persons holds a list of them."""
 
 
 def values_key(column: str) -> str:
@@ -41,6 +43,14 @@ def bucket_key(column: str, bucket: int) -> str:
 def run_key(column: str, run: int) -> str:
     """Everyone in the buckets before number 8·`run`."""
     return f"{column}\0r{run}"
+
+
+def persons_key(array: str) -> str | None:
+    """The bitmap in whose order the values of an array are; None of an array that is no such one."""
+    column, _, part = array.rpartition("\0")
+    if part == "v":
+        return column
+    return array if column and part.startswith("#") else None
 
 
 def put_column(
@@ -88,12 +98,13 @@ def _quantiles(sample: Numbers, wanted: int) -> Numbers:
     return np.union1d(cuts, np.nextafter(cuts[met > 1], np.inf))
 
 
-def within(content: Content, column: str, span: Span) -> BitMap:
-    """Everyone whose value is in a span."""
+def within(content: Content, column: str, span: Span, among: BitMap | None = None) -> BitMap:
+    """Whose value is in a span, of everyone or of `among`; a set of its own."""
     bounds = content.arrays.get(bounds_key(column))
     if bounds is None:
         values = content.arrays.get(values_key(column))
-        return BitMap() if values is None else _fitting(content.bitmap(column), values, span)
+        found = BitMap() if values is None else _fitting(content.bitmap(column), values, span)
+        return found if among is None else found & among
     lows, highs = bounds
     first = int(np.searchsorted(highs, span.low, side="right" if span.low_open else "left"))
     end = int(np.searchsorted(lows, span.high, side="left" if span.high_open else "right"))
@@ -101,11 +112,11 @@ def within(content: Content, column: str, span: Span) -> BitMap:
         return BitMap()
     whole_first = first + (float(lows[first]) not in span)
     whole_end = end - (float(highs[end - 1]) not in span)
-    found = _whole(content, column, whole_first, whole_end)
-    for bucket in dict.fromkeys(edge for edge in (first, end - 1) if not whole_first <= edge < whole_end):
-        key = bucket_key(column, bucket)
-        found |= _fitting(content.bitmap(key), content.arrays[key], span)
-    return found
+    more = [
+        _fitting(content.bitmap(bucket_key(column, bucket)), content.arrays[bucket_key(column, bucket)], span)
+        for bucket in dict.fromkeys(edge for edge in (first, end - 1) if not whole_first <= edge < whole_end)
+    ]
+    return _with_whole(content, column, (whole_first, whole_end), more, among)
 
 
 def _fitting(persons: BitMap, values: Numbers, span: Span) -> BitMap:
@@ -114,20 +125,46 @@ def _fitting(persons: BitMap, values: Numbers, span: Span) -> BitMap:
     return bitmap_of(persons_of(persons)[fits])
 
 
-def _whole(content: Content, column: str, first: int, end: int) -> BitMap:
-    """Everyone in whole buckets, a set of its own: what lies between the nearest unions, give or take a few buckets."""
-    if end <= first:
-        return BitMap()
+def _with_whole(
+    content: Content, column: str, whole: tuple[int, int], more: list[BitMap], among: BitMap | None
+) -> BitMap:
+    """
+    Everyone in whole buckets, and some more.
+
+    The buckets are what lies between the nearest unions, give or take a few.
+    """
+    first, end = whole
     count = content.arrays[bounds_key(column)].shape[1]
     low, high = _nearest(first, count), _nearest(end, count)
-    if low >= high:
-        return _union(content, column, first, end)
-    found = _before(content, column, high, count) - _before(content, column, low, count)
-    for bucket in (*range(first, low), *range(high, end)):
-        found |= content.bitmap(bucket_key(column, bucket))
-    for bucket in (*range(low, first), *range(end, high)):
-        found -= content.bitmap(bucket_key(column, bucket))
+    if end <= first or low >= high:
+        more += _buckets_of(content, column, first, end)
+        return _united(more, among)
+    top, bottom = _before(content, column, high, count), _before(content, column, low, count)
+    found = (top if among is None else among & top) - bottom
+    less = [*_buckets_of(content, column, low, first), *_buckets_of(content, column, end, high)]
+    more += [*_buckets_of(content, column, first, low), *_buckets_of(content, column, high, end)]
+    # In place bitmaps that hold many are changed at once, but those that list few slowly.
+    listed = len(found) * _LISTED <= len(content.persons)
+    for one in less:
+        if listed:
+            found = found - one
+        else:
+            found -= one
+    for one in [_united(more, among)] if listed or among is not None else more:
+        found |= one
     return found
+
+
+def _united(parts: Iterable[BitMap], among: BitMap | None) -> BitMap:
+    """Two by two, as uniting several small bitmaps at once makes large ones of them first."""
+    found = BitMap()
+    for part in parts:
+        found |= part if among is None else part & among
+    return found
+
+
+def _buckets_of(content: Content, column: str, first: int, end: int) -> list[BitMap]:
+    return [content.bitmap(bucket_key(column, bucket)) for bucket in range(first, end)]
 
 
 def _nearest(bucket: int, count: int) -> int:
@@ -140,10 +177,6 @@ def _before(content: Content, column: str, bucket: int, count: int) -> BitMap:
     if bucket == count:
         return content.bitmap(column)
     return content.bitmap(run_key(column, bucket // _RUN))
-
-
-def _union(content: Content, column: str, first: int, end: int) -> BitMap:
-    return BitMap().union(*(content.bitmap(bucket_key(column, bucket)) for bucket in range(first, end)))
 
 
 def columns_of(content: Content) -> Iterator[str]:

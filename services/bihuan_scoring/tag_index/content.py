@@ -1,7 +1,7 @@
 """What a segment holds: bitmaps and arrays by key."""
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -77,6 +77,11 @@ class Content:
     bitmaps: Mapping[str, BitMap]
     arrays: Mapping[str, Numbers]
     name: str = field(default="", compare=False)
+    cut: "Callable[[Content], tuple[Content, ...]] | None" = field(default=None, compare=False)
+
+    def slices(self) -> "tuple[Content, ...]":
+        """What an expression is evaluated over, one after the other: slices of persons, or the segment itself."""
+        return (self,) if self.cut is None else self.cut(self)
 
     def bitmap(self, key: str) -> BitMap:
         """The persons under a key; nobody where there is none."""

@@ -41,14 +41,7 @@ class TagIndex:
 
         Raises IndexDamaged where a file is not what was written.
         """
-        found: dict[int, BitMap] = {}
-        for block, placed in self.blocks.items():
-            parts = []
-            for one in placed:
-                fitting = members(expression, SegmentPopulation(one.content, now_us, audiences))
-                parts.append(fitting - one.hidden if one.hidden else fitting)
-            found[block] = parts[0] if len(parts) == 1 else BitMap().union(*parts)
-        return found
+        return {block: _fitting(placed, expression, now_us, audiences) for block, placed in self.blocks.items()}
 
     def count(self) -> int:
         """How many persons there are."""
@@ -91,6 +84,22 @@ class TagIndex:
                 persons = one.content.arrays[DUE_PERSONS][first:end].tolist()
                 found.update(whole_id(block, person) for person in persons if person not in one.hidden)
         return sorted(found)
+
+
+def _fitting(placed: Iterable[Placed], expression: Expression, now_us: int, audiences: Audiences) -> BitMap:
+    """Who fits in one block: what newer segments say of persons counts before what older ones do."""
+    parts = []
+    for one in placed:
+        for each in one.content.slices():
+            fitting = members(expression, SegmentPopulation(each, now_us, audiences))
+            parts.append(fitting - one.hidden if one.hidden else fitting)
+    if len(parts) == 1:
+        return parts[0]
+    # Slices have nothing in common and come in their order, so that each is only added at the end.
+    whole = BitMap()
+    for part in parts:
+        whole |= part
+    return whole
 
 
 def _hiding(placed: Sequence[Placed], content: Content) -> tuple[Placed, ...]:

@@ -47,22 +47,22 @@ class SegmentPopulation:
         """Whose attribute is this flag."""
         return self.content.bitmap(flag_key(name, value=value))
 
-    def numbers(self, operand: Operand, span: Span, /) -> BitMap:
-        """Whose attribute is a number in `span`, or whose interest is told and in `span`."""
+    def numbers(self, operand: Operand, span: Span, among: BitMap | None = None, /) -> BitMap:
+        """Whose attribute is a number in `span`, or whose interest is told and in `span`; of `among` where given."""
         if isinstance(operand, Attribute):
-            return within(self.content, number_key(operand.name), span)
-        found = self._interest(operand.tag, span, long=isinstance(operand, Interest))
+            return within(self.content, number_key(operand.name), span, among)
+        found = self._interest(operand.tag, span, among, long=isinstance(operand, Interest))
         if span.low < VISIBLE:
             told = Span(VISIBLE)
-            found = found & (
-                self._interest(operand.tag, told, long=True) | self._interest(operand.tag, told, long=False)
+            found = self._interest(operand.tag, told, found, long=True) | self._interest(
+                operand.tag, told, found, long=False
             )
         return found
 
-    def _interest(self, tag: str, span: Span, *, long: bool) -> BitMap:
+    def _interest(self, tag: str, span: Span, among: BitMap | None, *, long: bool) -> BitMap:
         growth = (long_growth if long else instant_growth)(self.content.origin_us, self.now_us)
         positive = Span(max(span.low, 0.0), span.high, span.low_open or span.low < 0, span.high_open)
-        return within(self.content, (interest_key if long else instant_key)(tag), moved(positive, growth))
+        return within(self.content, (interest_key if long else instant_key)(tag), moved(positive, growth), among)
 
     def audience(self, audience_id: str, /) -> BitMap:
         """Who is in an audience and in the segment."""

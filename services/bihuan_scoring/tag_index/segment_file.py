@@ -23,11 +23,13 @@ import numpy as np
 from pyroaring import BitMap
 
 from bihuan_scoring.tag_index.content import Content, Numbers
+from bihuan_scoring.tag_index.slicing import bounds_of, cut, slices
 from bihuan_shared.errors import FailedPrecondition
 
 _MAGIC: Final = b"BHTAGS01"
 _FOOTER: Final = struct.Struct("<QQ32s8s")
 _ALIGN: Final = 64
+_IN_SLICES: Final = "\0|"
 
 Found = TypeVar("Found")
 
@@ -60,11 +62,11 @@ class BitmapCache:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._held: OrderedDict[tuple[str, str], tuple[BitMap, int]] = OrderedDict()
+        self._held: OrderedDict[tuple[str, str], tuple[tuple[BitMap, ...], int]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[str, str]) -> BitMap | None:
+    def get(self, key: tuple[str, str]) -> tuple[BitMap, ...] | None:
         """What is held under a key."""
         with self._lock:
             held = self._held.get(key)
@@ -73,12 +75,12 @@ class BitmapCache:
             self._held.move_to_end(key)
             return held[0]
 
-    def put(self, key: tuple[str, str], bitmap: BitMap, size: int) -> None:
-        """Hold a bitmap; others go where there is no room."""
+    def put(self, key: tuple[str, str], bitmaps: tuple[BitMap, ...], size: int) -> None:
+        """Hold a bitmap, or one in slices; others go where there is no room."""
         with self._lock:
             if key in self._held:
                 return
-            self._held[key] = (bitmap, size)
+            self._held[key] = (bitmaps, size)
             self._bytes += size
             while self._bytes > self._limit_bytes and len(self._held) > 1:
                 _, (_, freed) = self._held.popitem(last=False)
@@ -141,7 +143,8 @@ def opened(folder: Path, name: str, cache: BitmapCache) -> Content:
     except (OSError, ValueError, struct.error, msgspec.MsgspecError) as error:
         raise IndexDamaged(f"the segment {name} is missing or damaged") from error
     bitmaps = _StoredBitmaps(view, directory.bitmaps, name, cache)
-    return Content(directory.block, directory.origin_us, bitmaps, _StoredArrays(view, directory.arrays), name)
+    arrays = _StoredArrays(view, directory.arrays)
+    return Content(directory.block, directory.origin_us, bitmaps, arrays, name, bitmaps.cut)
 
 
 class _StoredBitmaps(Mapping[str, BitMap]):
@@ -152,14 +155,33 @@ class _StoredBitmaps(Mapping[str, BitMap]):
         self._parts = parts
         self._name = name
         self._cache = cache
+        self._bounds: tuple[int, ...] = ()
+        self._slices: tuple[Content, ...] = ()
 
     def __getitem__(self, key: str) -> BitMap:
         held = self._cache.get((self._name, key))
         if held is None:
-            part = self._parts[key]
-            held = BitMap.deserialize(_checked(self._view, part, key))  # type: ignore[arg-type]  # it takes any buffer
-            self._cache.put((self._name, key), held, part.length)
+            held = (self._read(key),)
+            self._cache.put((self._name, key), held, self._parts[key].length)
+        return held[0]
+
+    def pieces(self, key: str) -> tuple[BitMap, ...]:
+        """One bitmap in slices; KeyError where there is none."""
+        held = self._cache.get((self._name, key + _IN_SLICES))
+        if held is None:
+            held = cut(self._read(key), self._bounds)
+            self._cache.put((self._name, key + _IN_SLICES), held, self._parts[key].length)
         return held
+
+    def cut(self, content: Content) -> tuple[Content, ...]:
+        """The segment in slices; itself where it is too small for more than one."""
+        if not self._slices:
+            self._bounds = bounds_of(content.covers)
+            self._slices = slices(content, self, len(self._bounds) - 1)
+        return self._slices if len(self._slices) > 1 else (content,)
+
+    def _read(self, key: str) -> BitMap:
+        return BitMap.deserialize(_checked(self._view, self._parts[key], key))  # type: ignore[arg-type]  # takes any buffer
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._parts)

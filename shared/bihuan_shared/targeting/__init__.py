@@ -28,11 +28,12 @@ from bihuan_shared.targeting.expression import (
     Or,
     Within,
 )
+from bihuan_shared.targeting.finding import members
 from bihuan_shared.targeting.invalid import ExpressionInvalid
 from bihuan_shared.targeting.meaning import meaning
 from bihuan_shared.targeting.namespaces import is_private_name, namespace_in, namespace_of
 from bihuan_shared.targeting.parsing import MAX_BYTES, MAX_DEPTH, MAX_NODES, RESERVED_WORDS, parse
-from bihuan_shared.targeting.populations import Population, Span, members
+from bihuan_shared.targeting.populations import Population, Span
 from bihuan_shared.targeting.references import References, audiences_of, references
 from bihuan_shared.targeting.text import canonical
 
