@@ -28,6 +28,8 @@ def audience_page(
         _section("Size", _facts(audience)),
         _section("What sets it apart", _composition(described)),
     ]
+    if shown.history:
+        parts.append(_section("Versions", _versions(shown.history)))
     if shown.HasField("look_alike_evidence"):
         parts.append(_section("Look-alike", _look_alike(shown.look_alike_evidence)))
     return "\n".join([*parts, "</body></html>\n"])
@@ -46,6 +48,19 @@ def _facts(audience: audience_pb2.Audience) -> str:
     rows += [("failure", audience.failure)] if audience.failure else []
     note = "<p>Counts carry noise that is the same for the same persons, and are told to the nearest ten.</p>"
     return _table((), rows) + note
+
+
+def _versions(history: Sequence[audience_pb2.AudienceVersion]) -> str:
+    rows = [
+        (
+            str(one.version),
+            format_rfc3339(to_us(one.version_time)) if one.HasField("version_time") else "not known",
+            "too few persons to be told" if one.below_floor else f"about {one.told_size:,}",
+            audience_pb2.AudienceVersionCause.Name(one.cause).removeprefix("AUDIENCE_VERSION_CAUSE_").lower(),
+        )
+        for one in history
+    ]
+    return _table(("version", "since", "persons", "why"), rows)
 
 
 def _composition(described: audience_pb2.DescribeAudienceResponse | None) -> str:

@@ -46,6 +46,20 @@ def test_page_of_what_cannot_be_described_says_so() -> None:
     assert "too few of its members are known" in audience_page(SHOWN, None)
 
 
+def test_page_tells_versions_with_noise_and_why_they_came() -> None:
+    history = [
+        pb.AudienceVersion(version=2, size=1_234, told_size=1_230, cause=pb.AUDIENCE_VERSION_CAUSE_REFRESHED),
+        pb.AudienceVersion(version=1, size=3, below_floor=True, cause=pb.AUDIENCE_VERSION_CAUSE_BUILT),
+    ]
+    history[0].version_time.FromSeconds(1_700_000_000)
+    page = audience_page(pb.GetAudienceResponse(audience=SHOWN.audience, history=history), DESCRIBED)
+    row = "<tr><td>2</td><td>2023-11-14T22:13:20Z</td><td>about 1,230</td><td>refreshed</td></tr>"
+    assert row in page
+    assert "<tr><td>1</td><td>not known</td><td>too few persons to be told</td><td>built</td></tr>" in page
+    assert "1,234" not in page
+    assert "Versions" not in audience_page(SHOWN, DESCRIBED)
+
+
 def test_page_of_a_look_alike_draws_its_curves() -> None:
     curve = [pb.LookAlikeCurvePoint(size=100, recall=0.2, precision=0.5, lift=3), pb.LookAlikeCurvePoint(size=1_000)]
     evidence = pb.LookAlikeEvidence(
