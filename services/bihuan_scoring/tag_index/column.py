@@ -3,8 +3,9 @@ Numbers of persons, so that a range is found exactly and without looking at ever
 
 A column of up to `SMALL` persons is a bitmap with the values beside it. A larger one is cut into up to 256 buckets by
 value: each is a bitmap with its values in the order of the persons, left out where all are the same, and before every
-8th comes the union of all before. A range is what lies between the two such unions that are nearest to its ends, a few
-whole buckets more or less, and of the two at the ends those persons whose value fits.
+8th comes the union of all before (before every 4th or oftener where buckets are few, for then they hold many). A range
+is what lies between the two such unions that are nearest to its ends, a few whole buckets more or less, and of the two
+at the ends those persons whose value fits.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ from bihuan_shared.targeting import Span
 SMALL: Final = 8_192
 _PER_BUCKET: Final = 4_096
 _MOST_BUCKETS: Final = 256
-_RUN: Final = 8
+_MOST_UNIONS: Final = 32
 _SAMPLE: Final = 100_000
 _LISTED: Final = 16
 """A bitmap of less than one in so many persons holds a list of them."""
@@ -41,7 +42,7 @@ def bucket_key(column: str, bucket: int) -> str:
 
 
 def run_key(column: str, run: int) -> str:
-    """Everyone in the buckets before number 8·`run`."""
+    """Everyone in the buckets before the `run`-th union."""
     return f"{column}\0r{run}"
 
 
@@ -70,11 +71,11 @@ def put_column(
     lows = np.minimum.reduceat(sorted_values, starts)
     highs = np.maximum.reduceat(sorted_values, starts)
     arrays[bounds_key(column)] = np.stack([lows, highs])
-    so_far = BitMap()
+    so_far, step = BitMap(), _step(len(starts))
     ends = [*starts[1:].tolist(), len(values)]
     for bucket, (start, end) in enumerate(zip(starts.tolist(), ends, strict=True)):
-        if bucket and bucket % _RUN == 0:
-            bitmaps[run_key(column, bucket // _RUN)] = so_far.copy()
+        if bucket and bucket % step == 0:
+            bitmaps[run_key(column, bucket // step)] = so_far.copy()
         found = bitmap_of(persons[order[start:end]])
         bitmaps[bucket_key(column, bucket)] = found
         so_far |= found
@@ -169,14 +170,20 @@ def _buckets_of(content: Content, column: str, first: int, end: int) -> list[Bit
 
 def _nearest(bucket: int, count: int) -> int:
     """The bucket before which there is a union that is nearest; all buckets are one too."""
-    run = (bucket + _RUN // 2) // _RUN * _RUN
+    step = _step(count)
+    run = (bucket + step // 2) // step * step
     return count if run > count or count - bucket < abs(bucket - run) else run
 
 
 def _before(content: Content, column: str, bucket: int, count: int) -> BitMap:
     if bucket == count:
         return content.bitmap(column)
-    return content.bitmap(run_key(column, bucket // _RUN))
+    return content.bitmap(run_key(column, bucket // _step(count)))
+
+
+def _step(count: int) -> int:
+    """Of so many buckets, how many lie between two unions."""
+    return -(-count // _MOST_UNIONS)
 
 
 def columns_of(content: Content) -> Iterator[str]:

@@ -13,7 +13,7 @@ from bihuan_scoring.tag_index.index import TagIndex
 from bihuan_scoring.tag_index.segment_file import BitmapCache, IndexDamaged, opened, save, sync_folder
 
 _NAME: Final = "manifest.json"
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 class Manifest(msgspec.Struct, frozen=True):
