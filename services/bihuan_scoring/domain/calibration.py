@@ -36,7 +36,10 @@ class IsotonicScale:
 
     def probabilities(self, logits: Floats) -> Floats:
         """Calibrated probabilities in (0, 1)."""
-        return np.interp(logits, self.logits, self.values)
+        found = np.interp(logits, self.logits, self.values)
+        # Rounding may lift what lies close below a knot above the knot, and then the curve would fall there.
+        above = np.searchsorted(self.logits, logits, side="right")
+        return np.minimum(found, np.append(self.values, self.values[-1])[above])
 
 
 Calibration = PlattScale | IsotonicScale

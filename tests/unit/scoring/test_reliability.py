@@ -85,6 +85,13 @@ def test_isotonic_calibration_never_falls_and_stays_inside(rows: list[tuple[floa
     assert ((found > 0) & (found < 1)).all()
 
 
+def test_curve_does_not_fall_by_rounding_at_a_knot() -> None:
+    knots, values = (-2.5072000923352618, 3.658261418927204), (0.08155261736351271, 0.8552269742870702)
+    below, at = IsotonicScale(knots, values).probabilities(np.array([np.nextafter(knots[1], -10), knots[1]]))
+    assert np.interp(np.nextafter(knots[1], -10), knots, values) > values[1], "the case shows the rounding no more"
+    assert below <= at == values[1]
+
+
 def test_calibrations_come_back_from_their_documents() -> None:
     for one in (PlattScale(1.25, -0.5), IsotonicScale((-1.0, 2.0), (0.1, 0.7))):
         assert calibration_of(calibration_document(one)) == one
