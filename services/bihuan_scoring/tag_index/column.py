@@ -136,7 +136,7 @@ def _with_whole(
     """
     first, end = whole
     count = content.arrays[bounds_key(column)].shape[1]
-    low, high = _nearest(first, count), _nearest(end, count)
+    low, high = _cheapest(content, column, first, taken=True), _cheapest(content, column, end, taken=False)
     if end <= first or low >= high:
         more += _buckets_of(content, column, first, end)
         return _united(more, among)
@@ -168,11 +168,23 @@ def _buckets_of(content: Content, column: str, first: int, end: int) -> list[Bit
     return [content.bitmap(bucket_key(column, bucket)) for bucket in range(first, end)]
 
 
-def _nearest(bucket: int, count: int) -> int:
-    """The bucket before which there is a union that is nearest; all buckets are one too."""
+def _cheapest(content: Content, column: str, bucket: int, *, taken: bool) -> int:
+    """
+    The bucket, near to this one, before which there is a union that costs the least to go on from.
+
+    All buckets are one too. A union that is `taken` away costs what it lists, if it lists few, and each bucket between
+    costs those in it.
+    """
+    count = content.arrays[bounds_key(column)].shape[1]
     step = _step(count)
-    run = (bucket + step // 2) // step * step
-    return count if run > count or count - bucket < abs(bucket - run) else run
+    below = bucket // step * step
+    costs = {}
+    for end in (below, min(below + step, count)):
+        costs[end] = sum(map(len, _buckets_of(content, column, min(bucket, end), max(bucket, end))))
+        union = len(_before(content, column, end, count))
+        if taken and union * _LISTED <= len(content.persons):
+            costs[end] += union
+    return min(costs, key=costs.__getitem__)
 
 
 def _before(content: Content, column: str, bucket: int, count: int) -> BitMap:
