@@ -36,10 +36,11 @@ class IsotonicScale:
 
     def probabilities(self, logits: Floats) -> Floats:
         """Calibrated probabilities in (0, 1)."""
-        found = np.interp(logits, self.logits, self.values)
+        found: Floats = np.interp(logits, self.logits, self.values)
         # Rounding may lift what lies close below a knot above the knot, and then the curve would fall there.
         above = np.searchsorted(self.logits, logits, side="right")
-        return np.minimum(found, np.append(self.values, self.values[-1])[above])
+        ceiling: Floats = np.append(self.values, self.values[-1])[above]
+        return np.minimum(found, ceiling)
 
 
 Calibration = PlattScale | IsotonicScale
