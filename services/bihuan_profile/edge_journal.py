@@ -93,10 +93,7 @@ def _latest(lake: Lake, since_us: int) -> tuple[Ids, Ids, Strengths]:
     with duckdb.connect() as connection:
         edges = lake.dataset(DATASET, SCHEMA)
         connection.register("edges", edges)
-        try:
-            found = connection.execute(_LATEST).fetchnumpy()
-        except duckdb.IOException as error:
-            raise OSError(str(error)) from error
+        found = connection.execute(_LATEST).fetchnumpy()
     strengths = np.where(found["edge_time_us"] >= since_us, found["strength"], 0.0)
     return found["person_id"].astype(np.uint64), found["other_id"].astype(np.uint64), strengths
 

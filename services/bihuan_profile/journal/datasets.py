@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final, Generic, TypeVar
 
+import duckdb
 import pyarrow as pa
 
 from bihuan_shared.errors import Unavailable
@@ -82,7 +83,7 @@ async def reading(scan: Callable[[], _Found]) -> _Found:
     for attempt in range(_ATTEMPTS):
         try:
             return await asyncio.to_thread(scan)
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowInvalid, duckdb.IOException) as error:
             if attempt + 1 == _ATTEMPTS:
                 raise Unavailable("the lake cannot be read") from error
     raise AssertionError("the last attempt returns or raises")
