@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import grpc
 import numpy as np
@@ -63,32 +64,16 @@ async def build(settings: Settings) -> ServiceApp:
     finder = Finder(audiences, keeper, clock)
     tokens = _tokens(settings)
     uses = _uses(audiences, profiles, finder, tokens, ReachNoise(settings.reach_key()))
+    scoring = ScoringServicer(models.serving, clock, models.comparisons)
+    served = AudienceServicer(audiences, clock, profiles, uses)
     builder = AudienceBuilder(audiences, profiles, asyncio.sleep, finder.members)
     schedule = RefreshSchedule(audiences, clock, asyncio.sleep, settings.audience_refresh_s)
-
-    async def close() -> None:
-        if keeper is not None:
-            await keeper.store()
-        await channel.close()
-        if tokens is not None:
-            await tokens.close()
-        await database.close()
-        if redis is not None:
-            await redis.aclose()
 
     return ServiceApp(
         name="scoring",
         servicers=(
-            (
-                ScoringServicer(models.serving, clock, models.comparisons),
-                _register_scoring,
-                "bihuan.scoring.v1.ScoringService",
-            ),
-            (
-                AudienceServicer(audiences, clock, profiles, uses),
-                _register_audiences,
-                "bihuan.scoring.v1.AudienceService",
-            ),
+            (scoring, _register_scoring, "bihuan.scoring.v1.ScoringService"),
+            (served, _register_audiences, "bihuan.scoring.v1.AudienceService"),
         ),
         ready=database.ping,
         background=(
@@ -99,8 +84,25 @@ async def build(settings: Settings) -> ServiceApp:
             *_following(redis, audiences, settings),
             *(() if keeper is None else (("tag_index", keeper.run),)),
         ),
-        close=close,
+        close=partial(_close, keeper, channel, tokens, database, redis),
     )
+
+
+async def _close(
+    keeper: TagIndexKeeper | None,
+    channel: grpc.aio.Channel,
+    tokens: IdentityTokens | None,
+    database: Database,
+    redis: RedisClient | None,
+) -> None:
+    if keeper is not None:
+        await keeper.store()
+    await channel.close()
+    if tokens is not None:
+        await tokens.close()
+    await database.close()
+    if redis is not None:
+        await redis.aclose()
 
 
 def _uses(
