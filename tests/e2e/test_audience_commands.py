@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -33,8 +34,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory, spans: SpanCollector) -> Iter
     made = http.post("/v1/advertisers", json={"id": "acme", "display_name": "Acme", "currency": "USD"})
     assert made.status_code == 201, made.text
     asyncio.run(_people(running.state))
+    _until_all_are_reached(running)
     yield running
     assert running.stop() == 0
+
+
+def _until_all_are_reached(running: Stack) -> None:
+    """What is asked of everyone follows profiles within seconds; everybody looked for shoes."""
+    body = {"advertiser_id": "acme", "expression": 'interest("category:shoes") > 0'}
+    deadline_s = time.monotonic() + 30.0
+    while running.client().post("/v1/audiences:estimateReach", json=body).json().get("reach", 0) < PERSONS - 30:
+        assert time.monotonic() < deadline_s, "not everyone was reached in time"
+        time.sleep(0.1)
 
 
 async def _people(state: Path) -> None:
